@@ -1,0 +1,1 @@
+"""mriprep: from a scan to arrays that are ready to train on."""

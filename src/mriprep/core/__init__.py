@@ -1,0 +1,32 @@
+"""The nouns: grids, volumes, transforms, cases and errors. Needs numpy alone."""
+
+from .case import Case
+from .errors import (
+    EngineError,
+    EngineMissing,
+    GeometryError,
+    InputError,
+    MriprepError,
+    MriprepWarning,
+    OutputError,
+    RecipeError,
+)
+from .grid import Grid
+from .transform import Transform
+from .volume import Role, Volume
+
+__all__ = [
+    "Case",
+    "EngineError",
+    "EngineMissing",
+    "GeometryError",
+    "Grid",
+    "InputError",
+    "MriprepError",
+    "MriprepWarning",
+    "OutputError",
+    "RecipeError",
+    "Role",
+    "Transform",
+    "Volume",
+]

@@ -1,0 +1,70 @@
+"""One subject's scans of one session, with what is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from .errors import InputError, nearest
+from .volume import Volume
+
+#: The order in which a contrast is taken as the one that others follow.
+PREFERRED_CONTRASTS = ("T1w", "T1c", "T2w", "FLAIR", "PDw", "image")
+
+
+@dataclass(frozen=True, eq=False)
+class Case(Mapping[str, Volume]):
+    """Volumes by contrast, for instance ``case["T1w"]``.
+
+    Parameters
+    ----------
+    name : str
+        A label for file names; never a patient's name.
+    volumes : mapping of str to Volume
+        One volume a contrast (BIDS suffix: ``T1w``, ``T2w``, ``FLAIR``, ...;
+        ``image`` where it is unknown).
+    facts : mapping, optional
+        What the header says, under the names of BIDS sidecars: ``Modality``,
+        ``RepetitionTime`` (s), ``EchoTime`` (s), ``InversionTime`` (s),
+        ``MagneticFieldStrength`` (T), ``age`` (years), ``sex``.
+    """
+
+    name: str
+    volumes: Mapping[str, Volume]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.volumes:
+            raise InputError(f"case '{self.name}' holds no volume")
+        object.__setattr__(self, "volumes", MappingProxyType(dict(self.volumes)))
+        object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
+
+    def __getitem__(self, contrast: str) -> Volume:
+        try:
+            return self.volumes[contrast]
+        except KeyError:
+            raise InputError(
+                f"case '{self.name}' has no {contrast}", hint=nearest(contrast, self.volumes)
+            ) from None
+
+    def __contains__(self, contrast: object) -> bool:
+        return contrast in self.volumes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.volumes)
+
+    def __len__(self) -> int:
+        return len(self.volumes)
+
+    @property
+    def reference(self) -> str:
+        """The contrast that a recipe works on when none is named."""
+        for contrast in PREFERRED_CONTRASTS:
+            if contrast in self.volumes:
+                return contrast
+        return next(iter(self.volumes))
+
+    def __repr__(self) -> str:
+        return f"<Case {self.name}: {', '.join(f'{k} {v.grid}' for k, v in self.volumes.items())}>"

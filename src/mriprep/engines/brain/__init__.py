@@ -1,0 +1,1 @@
+"""Brain extraction: ``probability(image, ...) -> Volume``, a probability map on the image's grid."""

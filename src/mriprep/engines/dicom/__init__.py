@@ -1,0 +1,1 @@
+"""DICOM conversion: ``convert(files, ...) -> Volume``, one series to one volume."""

@@ -1,0 +1,1 @@
+"""Registration: ``estimate(fixed, moving, *, fixed_mask, moving_mask, ...) -> Transform``."""

@@ -1,0 +1,19 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real scans; tests that need it are skipped where there is none."""
+    folder = os.environ.get("MRIPREP_TEST_DATA")
+    if not folder:
+        pytest.skip("MRIPREP_TEST_DATA is not set: it names the folder of real scans")
+    path = Path(folder).resolve()
+    assert path.is_dir(), f"MRIPREP_TEST_DATA is not a folder: {path}"
+    return path
