@@ -35,12 +35,16 @@ class Engine:
         Of the algorithm's code and weights.
     gpu : bool
         Whether it can use a GPU.
+    memory_mb, seconds_per_megavoxel : float
+        What it needs beyond its input, roughly, for plans and progress.
     """
 
     title: str
     packages: tuple[str, ...]
     licence: str
     gpu: bool = False
+    memory_mb: float = 0
+    seconds_per_megavoxel: float = 0.1
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -1,0 +1,489 @@
+"""What a step is: one function whose signature and docstring say everything once.
+
+The command line, the recipe schema, the record, the docs and the contract
+tests of a step are all made from its declaration here.
+
+>>> from typing import Annotated
+>>> from annotated_types import Ge, Le
+>>> @step(methods="Intensities were scaled by {factor:g}.")
+... def scale(image: Image, *, factor: Annotated[float, Ge(0), Le(10)] = 1.0) -> Image:
+...     '''Multiply the intensities.
+...
+...     Parameters
+...     ----------
+...     image : Volume
+...         The image.
+...     factor : float
+...         What to multiply by.
+...     '''
+...     return image.replace(image.data * factor)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+
+import numpy as np
+
+from .core import Case, Grid, InputError, RecipeError, Role, Transform, Volume
+from .core.errors import nearest
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: What a step consumes and makes. The role names the slot of a recipe that it is taken from.
+Image = Annotated[Volume, Role.IMAGE]
+Mask = Annotated[Volume, Role.MASK]
+Labels = Annotated[Volume, Role.LABELS]
+Probability = Annotated[Volume, Role.PROBABILITY]
+
+#: An image to go by, which no recipe fills in.
+Reference = Annotated[Volume, "reference"]
+
+#: The region that statistics are taken from; a mask, or what to derive it from.
+Within = Mask | Literal["foreground", "whole"] | None
+
+#: Slots of a recipe: what is handed from step to step.
+SLOTS = ("source", "image", "mask", "labels", "transform", "slices")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a parameter, as an annotation: ``Annotated[float, Unit("mm")]``."""
+
+    symbol: str
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A paper behind a step."""
+
+    key: str
+    text: str
+    doi: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that a step consumes: a slot of the recipe, or one of a few words in its place."""
+
+    name: str
+    slot: str
+    optional: bool
+    words: tuple[str, ...] = ()
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A keyword-only parameter of a step."""
+
+    name: str
+    annotation: Any
+    default: Any
+    doc: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def unit(self) -> str:
+        """Its unit, or an empty string."""
+        return next((m.symbol for m in _metadata(self.annotation) if isinstance(m, Unit)), "")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words it accepts, where it is a choice among words."""
+        return _words(self.annotation)
+
+    def validate(self, value: Any, step: str) -> Any:
+        """The value in its declared type.
+
+        Raises
+        ------
+        RecipeError
+            If it is of another type or out of range; says what is accepted.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return _adapter(self.annotation).validate_python(value)
+        except ValidationError as error:
+            reasons = "; ".join(dict.fromkeys(e["msg"] for e in error.errors()))
+            hint = nearest(str(value), self.choices) if self.choices else self.doc
+            raise RecipeError(
+                f"{step}.{self.name} = {value!r} is not accepted: {reasons}", hint=hint or None
+            ) from None
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of the parameter, for editors and for the docs."""
+        schema: dict[str, Any] = _adapter(self.annotation).json_schema()
+        if not self.required:
+            schema["default"] = self.default
+        schema["description"] = self.doc + (f" Unit: {self.unit}." if self.unit else "")
+        return schema
+
+
+#: Says what a step will make of grids and transforms, before there are voxels.
+Planner = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The declaration of a step, read off its function."""
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[Input, ...]
+    parameters: Mapping[str, Parameter]
+    makes: str
+    title: str
+    description: str
+    methods: str = ""
+    citations: tuple[Citation, ...] = ()
+    each: bool = False
+    kind: str | None = None
+    plan: Planner | None = None
+    bytes_per_voxel: float = 12.0
+    seconds_per_megavoxel: float = 0.1
+
+    def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, defaults filled in, each checked.
+
+        Raises
+        ------
+        RecipeError
+            For an unknown name, a wrong type, a value out of range, or a
+            required parameter that is not given.
+        """
+        words = {i.name: i.words for i in self.inputs if i.words}
+        accepted = [*self.parameters, *words]
+        resolved: dict[str, Any] = {}
+        for name, value in given.items():
+            if name in words:
+                if value not in words[name]:
+                    raise RecipeError(
+                        f"{self.name}.{name} = {value!r} is not accepted",
+                        hint=nearest(str(value), words[name]),
+                    )
+                resolved[name] = value
+            elif name not in self.parameters:
+                raise RecipeError(
+                    f"{self.name} has no parameter '{name}'",
+                    hint=nearest(name, accepted) if accepted else "it takes no parameters",
+                )
+        for name, parameter in self.parameters.items():
+            if name in given:
+                resolved[name] = parameter.validate(given[name], self.name)
+            elif parameter.required:
+                raise RecipeError(f"{self.name} needs '{name}'", hint=parameter.doc or None)
+            else:
+                resolved[name] = parameter.default
+        return resolved
+
+    def engine(self, parameters: Mapping[str, Any]) -> str | None:
+        """The engine that these parameters choose, where the step has engines."""
+        return parameters.get("engine") if self.kind else None
+
+    def slot(self, result: Any) -> str:
+        """The slot of a recipe that a result belongs to."""
+        return result.role.value if isinstance(result, Volume) else self.makes
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of the step's entry in a recipe."""
+        properties = {p.name: p.schema() for p in self.parameters.values()}
+        for i in self.inputs:
+            if i.words:
+                properties[i.name] = {"enum": list(i.words), "description": i.doc}
+        return {
+            "type": ["object", "null"],
+            "description": self.title,
+            "additionalProperties": False,
+            "properties": properties,
+            "required": [p.name for p in self.parameters.values() if p.required],
+        }
+
+
+# -- declaring --------------------------------------------------------------------------------
+
+
+def step(
+    *,
+    methods: str = "",
+    citations: tuple[Citation, ...] = (),
+    each: bool = False,
+    kind: str | None = None,
+    plan: Planner | None = None,
+    bytes_per_voxel: float = 12.0,
+    seconds_per_megavoxel: float = 0.1,
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a function to be a step of pipelines.
+
+    Positional parameters are what it consumes; keyword-only ones are its
+    parameters; the return annotation is what it makes. Calls are checked:
+    volumes by type, parameters by their annotations.
+
+    Parameters
+    ----------
+    methods : str
+        A sentence for the methods section; ``{name}`` is filled with parameters.
+    citations : tuple of Citation
+        The papers behind it.
+    each : bool
+        Whether a recipe applies it to every volume there is (geometry), not
+        to the image alone (intensities).
+    kind : str, optional
+        The kind of engine that its ``engine`` parameter names.
+    plan : callable, optional
+        Maps (inputs as grids and transforms, parameters) to the grid or
+        transform that it will make; without it, the grid of the image. None
+        as a result means that it depends on the voxels.
+    bytes_per_voxel, seconds_per_megavoxel : float
+        What it needs beyond its input, roughly, for plans and progress.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        declared = _read(
+            function,
+            methods=methods,
+            citations=citations,
+            each=each,
+            kind=kind,
+            plan=plan,
+            bytes_per_voxel=bytes_per_voxel,
+            seconds_per_megavoxel=seconds_per_megavoxel,
+        )
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise RecipeError(
+                    f"{declared.name}: {error}", hint=f"{declared.name}{signature}"
+                ) from None
+            consumed = [(i, bound.arguments.get(i.name)) for i in declared.inputs]
+            for i, value in consumed:
+                _check_input(declared.name, i, value)
+            names = {i.name for i, _ in consumed}
+            given = {k: v for k, v in bound.arguments.items() if k not in names}
+            bound.arguments.update(declared.validate(given))
+            return function(*bound.args, **bound.kwargs)
+
+        call.step = declared  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """The names of all steps."""
+    package = importlib.import_module("mriprep.steps")
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_"))
+
+
+def get(name: str) -> Step:
+    """The declaration of a step.
+
+    Raises
+    ------
+    RecipeError
+        If there is no step of that name; names the nearest one.
+    """
+    if name not in names():
+        raise RecipeError(f"there is no step '{name}'", hint=nearest(name, names()))
+    function = getattr(importlib.import_module(f"mriprep.steps.{name}"), name)
+    declared: Step = function.step
+    return declared
+
+
+# -- by-products ------------------------------------------------------------------------------
+
+_kept: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("kept", default=None)
+
+
+def keep(**products: Any) -> None:
+    """Hand a by-product (a bias field, a score) to whoever listens; nobody else notices."""
+    listener = _kept.get()
+    if listener is not None:
+        listener.update(products)
+
+
+@contextlib.contextmanager
+def keeping() -> Iterator[dict[str, Any]]:
+    """Collect the by-products of the steps called inside.
+
+    >>> with keeping() as kept:
+    ...     keep(score=0.9)
+    >>> kept
+    {'score': 0.9}
+    """
+    products: dict[str, Any] = {}
+    token = _kept.set(products)
+    try:
+        yield products
+    finally:
+        _kept.reset(token)
+
+
+# -- reading a signature ----------------------------------------------------------------------
+
+
+def _read(function: Callable[..., Any], **about: Any) -> Step:
+    hints = typing.get_type_hints(function, include_extras=True)
+    docs = _Docs(function)
+    inputs: list[Input] = []
+    parameters: dict[str, Parameter] = {}
+    for p in inspect.signature(function).parameters.values():
+        if p.kind is p.KEYWORD_ONLY:
+            parameters[p.name] = Parameter(p.name, hints[p.name], p.default, docs.of(p.name))
+        else:
+            inputs.append(
+                Input(
+                    p.name,
+                    _slot(hints[p.name]),
+                    p.default is not p.empty,
+                    _words(hints[p.name]),
+                    docs.of(p.name),
+                )
+            )
+    return Step(
+        name=function.__name__,
+        function=function,
+        inputs=tuple(inputs),
+        parameters=types.MappingProxyType(parameters),
+        makes=_slot(hints["return"]),
+        title=docs.title,
+        description=docs.description,
+        **about,
+    )
+
+
+@dataclass
+class _Docs:
+    """The parts of a numpydoc docstring; parsed when asked, since listings need the title alone."""
+
+    function: Callable[..., Any]
+    _parsed: Any = field(default=None, repr=False)
+
+    @property
+    def title(self) -> str:
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+    @property
+    def description(self) -> str:
+        text = inspect.getdoc(self.function) or ""
+        return text.split("\n", 1)[-1].split("\nParameters\n", 1)[0].strip()
+
+    def of(self, name: str) -> str:
+        sections = (inspect.getdoc(self.function) or "").split("\nParameters\n", 1)
+        if len(sections) < 2:
+            return ""
+        lines: list[str] = []
+        found = False
+        for line in sections[1].splitlines()[1:]:
+            if line and not line[0].isspace():
+                if found or set(line) == {"-"}:
+                    break
+                found = name in line.split(":")[0].replace(",", " ").split()
+            elif found and line.strip():
+                lines.append(line.strip())
+            elif found and lines:
+                break
+        return " ".join(lines)
+
+
+def _unwrap(annotation: Any) -> list[Any]:
+    """The members of a union, each without its annotation's metadata; the metadata follow."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        base, *metadata = typing.get_args(annotation)
+        return [*_unwrap(base), *metadata]
+    if origin in (types.UnionType, typing.Union):
+        return [m for a in typing.get_args(annotation) for m in _unwrap(a)]
+    return [annotation]
+
+
+def _metadata(annotation: Any) -> list[Any]:
+    return [m for m in _unwrap(annotation) if not isinstance(m, type)]
+
+
+def _words(annotation: Any) -> tuple[str, ...]:
+    members = _unwrap(annotation)
+    return tuple(w for m in members if typing.get_origin(m) is Literal for w in typing.get_args(m))
+
+
+def _slot(annotation: Any) -> str:
+    members = _unwrap(annotation)
+    if Transform in members:
+        return "transform"
+    if Grid in members:
+        return "grid"
+    for m in members:
+        if isinstance(m, Role):
+            return m.value
+        if isinstance(m, str):
+            return m
+    if Path in members:
+        return "source"
+    if Case in members or Volume in members:
+        return "image"
+    return "slices"
+
+
+@functools.cache
+def _adapter(annotation: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+
+
+def _check_input(step_name: str, wanted: Input, value: Any) -> None:
+    if value is None:
+        if not wanted.optional:
+            raise InputError(f"{step_name} needs {wanted.name}", hint=wanted.doc or None)
+        return
+    if isinstance(value, str) and wanted.words:
+        if value not in wanted.words:
+            raise RecipeError(
+                f"{step_name}: {wanted.name} = {value!r} is not accepted",
+                hint=nearest(value, wanted.words),
+            )
+        return
+    accepted: tuple[type, ...] = {
+        "transform": (Transform, Volume, Grid),
+        "grid": (Grid, Volume),
+        "source": (str, Path),
+    }.get(wanted.slot, (Volume,))
+    if not isinstance(value, accepted):
+        kind = " or ".join(t.__name__ for t in accepted)
+        if isinstance(value, np.ndarray):
+            hint = "wrap it first: Volume(array, affine) says where its voxels lie"
+        elif isinstance(value, str | Path):
+            hint = "read it first: mriprep.read(path)"
+        else:
+            hint = wanted.doc
+        raise InputError(
+            f"{step_name}: {wanted.name} must be a {kind}, got {type(value).__name__}",
+            hint=hint or None,
+        )
+    if isinstance(value, Volume) and wanted.slot == "mask" and value.role is not Role.MASK:
+        raise InputError(
+            f"{step_name}: {wanted.name} must be a mask, got a volume of role '{value.role}'",
+            hint='make it one: volume.replace(volume.data > 0, role="mask")',
+        )

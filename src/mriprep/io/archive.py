@@ -1,0 +1,106 @@
+"""Zip archives, unpacked safely into a private temporary folder."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import weakref
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from mriprep.core import InputError
+
+#: An archive that would unpack to more than this is refused (bytes).
+LARGEST = 64 * 2**30
+#: An archive with more members than this is refused.
+MOST_MEMBERS = 500_000
+
+
+class Unpacked:
+    """A temporary folder that is deleted when nothing refers to it any more.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the files are; readable by this user alone.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="mriprep-"))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Delete the folder now."""
+        self._remove()
+
+
+def unzip(source: Path) -> Unpacked:
+    """Unpack a zip archive into a temporary folder.
+
+    Nothing is written outside that folder: an archive with a member that
+    points elsewhere, or with a link, is refused as a whole.
+
+    Parameters
+    ----------
+    source : Path
+        The archive.
+
+    Returns
+    -------
+    Unpacked
+        Holds the folder; keep it as long as the files are needed.
+
+    Raises
+    ------
+    InputError
+        If the file is no zip archive, is damaged, encrypted, unsafe or too large.
+    """
+    unpacked = Unpacked()
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            _check(members, unpacked.folder)
+            for member in members:
+                target = unpacked.folder / PurePosixPath(member.filename)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, open(target, "xb") as file:
+                    shutil.copyfileobj(packed, file, 2**20)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+        unpacked.close()
+        raise InputError(
+            f"the archive cannot be unpacked ({type(error).__name__})",
+            hint="is it a whole zip file? unpack it with another tool and give the folder",
+        ) from error
+    except BaseException:
+        unpacked.close()
+        raise
+    return unpacked
+
+
+def _check(members: list[zipfile.ZipInfo], folder: Path) -> None:
+    for member in members:
+        parts = PurePosixPath(member.filename).parts
+        # A backslash or a colon is a separator or a drive on Windows.
+        if not parts or parts[0] == "/" or ".." in parts or set(member.filename) & set("\\:"):
+            raise InputError(
+                "the archive holds a member that would be written outside the target folder",
+                hint="do not trust this archive; pack the scans anew from their folder",
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError(
+                "the archive holds a link, which is not followed",
+                hint="pack the files themselves",
+            )
+        if member.flag_bits & 0x1:
+            raise InputError(
+                "the archive is encrypted", hint="unpack it with its password and give the folder"
+            )
+    size = sum(m.file_size for m in members)
+    free = shutil.disk_usage(folder).free
+    if len(members) > MOST_MEMBERS or size > min(LARGEST, free):
+        raise InputError(
+            f"the archive would unpack to {size / 2**30:.1f} GiB in {len(members)} files;"
+            f" {min(LARGEST, free) / 2**30:.1f} GiB and {MOST_MEMBERS} files are accepted",
+            hint="unpack it yourself and give the folder; TMPDIR chooses the temporary disk",
+        )

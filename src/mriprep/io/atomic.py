@@ -1,0 +1,108 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mriprep.core import OutputError
+
+
+@contextlib.contextmanager
+def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `final`, and rename it to `final` when the block succeeds.
+
+    The temporary name keeps the extensions, for writers that go by them.
+    When the block fails the temporary file is removed, and a file that was
+    at `final` before stays as it was.
+
+    Parameters
+    ----------
+    final : path
+        Where the file shall be; its folder is made when there is none.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write. Only writing belongs in the block.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made, or writing or renaming fails.
+    """
+    final = Path(final)
+    stem, dot, extensions = final.name.lstrip(".").partition(".")
+    temporary = final.with_name(f".{stem}.part-{secrets.token_hex(6)}{dot}{extensions}")
+    try:
+        if final.is_dir():
+            raise OutputError(
+                f"cannot write {final}: there is a folder of that name",
+                hint="give the name of a file",
+            )
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, final)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {final}: {reason}",
+            hint="check that the folder can be written to and that the disk is not full",
+        ) from error
+    finally:
+        # Gone already when it was renamed; a failure to tidy must not hide the first error.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> Path:
+    """Write UTF-8 text, whole or not at all, and return its path.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return Path(path)
+
+
+def write_json(data: Any, path: str | os.PathLike[str]) -> Path:
+    """Write plain data as JSON, keys in their order, whole or not at all, and return its path.
+
+    Mappings, NumPy numbers and arrays, and paths are made plain.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or holds NaN, infinity or what JSON cannot express.
+    """
+    try:
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise OutputError(
+            f"cannot write {Path(path)} as JSON: {error}",
+            hint="JSON knows no NaN and no infinity: give null where a number is not known",
+        ) from error
+    return write_text(text + "\n", path)
+
+
+def _plain(value: object) -> Any:
+    match value:
+        case Mapping():
+            return dict(value)
+        case np.ndarray() | np.generic():
+            return value.tolist()
+        case os.PathLike():
+            return os.fspath(value)
+        case set() | frozenset():
+            return sorted(value)
+    raise TypeError(f"{type(value).__name__} is not plain data")

@@ -1,0 +1,105 @@
+"""Bias field correction."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from mriprep import engines
+from mriprep.core import InputError
+from mriprep.declare import Citation, Image, Mask, Unit, keep, step
+
+from ._common import finite, foreground, on_grid, varied
+
+
+@step(
+    kind="bias",
+    methods="The bias field was corrected with N4 ({engine}; {levels} levels of at most"
+    " {iterations} iterations, estimated at {shrink:g} mm).",
+    citations=(
+        Citation(
+            "tustison2010",
+            "Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE Trans Med Imaging 2010.",
+            "10.1109/TMI.2010.2046908",
+        ),
+    ),
+    bytes_per_voxel=20,
+)
+def n4(
+    image: Image,
+    mask: Mask | None = None,
+    *,
+    engine: Literal["sitk"] = "sitk",
+    shrink: Annotated[float, Ge(1), Le(16), Unit("mm")] = 4.0,
+    levels: Annotated[int, Ge(1), Le(6)] = 4,
+    iterations: Annotated[int, Ge(1), Le(500)] = 50,
+    fwhm: Annotated[float, Gt(0), Le(2)] = 0.15,
+    noise: Annotated[float, Gt(0), Le(1)] = 0.01,
+    convergence: Annotated[float, Ge(0), Le(0.1)] = 1e-3,
+) -> Image:
+    """Remove the slow shading of intensities that coils leave.
+
+    The field is estimated on a coarser copy and evaluated at every voxel of
+    the image, which is divided by it; the image itself is not resampled. The
+    field is kept beside the output of a run.
+
+    Parameters
+    ----------
+    image : Volume
+        The scan. Voxels that are not positive take no part in the estimate.
+    mask : Volume, optional
+        Where the field is estimated: the brain, usually. What Otsu's
+        threshold keeps of the image, otherwise.
+    engine : {"sitk"}
+        What estimates the field.
+    shrink : float
+        Voxel size at which the field is estimated, mm. Axes that are coarser
+        already are left as they are.
+    levels : int
+        Resolution levels of the field's spline lattice; each doubles it.
+    iterations : int
+        Most iterations on a level.
+    fwhm : float
+        Full width at half maximum of the field's histogram, in log intensity.
+    noise : float
+        Noise of the Wiener filter that sharpens the histogram.
+    convergence : float
+        Coefficient of variation of an update below which a level is done.
+
+    Returns
+    -------
+    Volume
+        The corrected image, float32.
+
+    Raises
+    ------
+    InputError
+        If the image is empty or constant, or nothing in the mask is positive.
+    """
+    values = finite(image, "n4")
+    if mask is None:
+        inside = foreground(image, "n4")
+    else:
+        on_grid(mask, image.grid, "n4")
+        inside = np.asarray(mask.data)
+    inside = inside & (values > 0)
+    if inside.sum() < 64:
+        raise InputError(
+            f"n4: only {int(inside.sum())} voxels of the mask are positive: too few for a field",
+            hint="give a larger mask, or none; do not normalise the image to zero mean before n4",
+        )
+    varied(values[inside], "n4", "image in the mask")
+    field = engines.load("bias", engine).field(
+        image.replace(values),
+        image.replace(inside, role="mask"),
+        levels=levels,
+        iterations=iterations,
+        shrink=shrink,
+        fwhm=fwhm,
+        noise=noise,
+        convergence=convergence,
+    )
+    keep(bias_field=field)
+    return image.replace(values / field.data)

@@ -1,0 +1,175 @@
+"""Registration to a template or to another image: estimating a transform, resampling nothing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from mriprep import engines, templates
+from mriprep.core import InputError, MriprepWarning, Transform, Volume
+from mriprep.declare import Citation, Image, Mask, Reference, keep, step
+
+from ._anatomy import center_of_mass, looks_stripped, similarity
+from ._common import finite, on_grid, varied
+
+
+def _plan(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Transform:
+    from mriprep.io.images import read_grid
+
+    if inputs.get("to") is not None:
+        grid, name = inputs["to"], "reference"
+    else:
+        template = templates.find(parameters["template"])
+        grid, name = read_grid(template.image), template.name
+    return Transform(np.eye(4), grid, inputs["image"], reference_name=name, moving_name="native")
+
+
+@step(
+    kind="registration",
+    plan=_plan,
+    methods="The scan was registered to {template} ({model}, {engine}).",
+    citations=(
+        Citation(
+            "klein2010",
+            "Klein S et al. elastix: a toolbox for intensity-based medical image registration."
+            " IEEE Trans Med Imaging 2010.",
+            "10.1109/TMI.2009.2035616",
+        ),
+        Citation(
+            "mattes2003",
+            "Mattes D et al. PET-CT image registration in the chest using free-form deformations."
+            " IEEE Trans Med Imaging 2003.",
+            "10.1109/TMI.2003.809072",
+        ),
+    ),
+    bytes_per_voxel=16,
+)
+def register(
+    image: Image,
+    mask: Mask | None = None,
+    to: Reference | None = None,
+    *,
+    template: str = "mni152",
+    engine: Literal["elastix"] = "elastix",
+    model: Literal["rigid", "affine"] = "rigid",
+    center: Literal["auto", "fov", "mass"] = "auto",
+) -> Transform:
+    """Find where a scan lies in a template's (or another image's) space.
+
+    Heads are registered to heads and brains to brains: for a template
+    without skull, the brain mask of the scan is needed. Nothing is
+    interpolated here; :func:`resample` takes the transform.
+
+    Parameters
+    ----------
+    image : Volume
+        The moving image.
+    mask : Volume, optional
+        Its brain mask; used where the template is a brain without skull.
+    to : Volume, optional
+        The image to register to, instead of a template.
+    template : str
+        A file's path, ``mni152`` (a brain, shipped with nilearn), or a name
+        of TemplateFlow such as ``MNI152NLin2009cAsym``.
+    engine : {"elastix"}
+        What finds the transform.
+    model : {"rigid", "affine"}
+        6 or 12 degrees of freedom.
+    center : {"auto", "fov", "mass"}
+        What is laid upon each other to start with: middles of the fields of
+        view, centres of mass, or whichever makes the images more alike.
+
+    Returns
+    -------
+    Transform
+        Template mm to scan mm, RAS+; knows both grids.
+
+    Raises
+    ------
+    InputError
+        If head and brain are mixed, or an image is empty.
+    EngineError
+        If the engine gives up.
+    """
+    name = "reference"
+    fixed, brain = to, None
+    if fixed is None:
+        found = templates.find(template)
+        fixed, brain, name = *_read(found), found.name
+    fixed, moving = _alike(fixed, brain, image, mask)
+    starts = {
+        "fov": moving.grid.center - fixed.grid.center,
+        "mass": center_of_mass(moving) - center_of_mass(fixed),
+    }
+    likeness = {k: similarity(fixed, moving, _shift(v)) for k, v in starts.items()}
+    if center == "auto":
+        center = "mass" if likeness["mass"] > likeness["fov"] else "fov"
+    found_transform = engines.load("registration", engine).estimate(
+        fixed, moving, model=model, center=center
+    )
+    after = similarity(fixed, moving, found_transform.matrix)
+    before = likeness[center]
+    keep(registration={"nmi_before": round(before, 4), "nmi_after": round(after, 4)})
+    if after < before:
+        warnings.warn(
+            f"the registration made the images less alike (normalised mutual information"
+            f" {before:.3f} before, {after:.3f} after): it has probably failed; look at the report",
+            MriprepWarning,
+            stacklevel=2,
+        )
+    return Transform(
+        found_transform.matrix,
+        fixed.grid,
+        image.grid,
+        reference_name=name,
+        moving_name=str(image.meta.get("contrast") or "native"),
+        meta={**found_transform.meta, "nmi_before": before, "nmi_after": after},
+    )
+
+
+def _read(template: templates.Template) -> tuple[Volume, Volume | None]:
+    from mriprep.io.images import read_image
+
+    mask = read_image(template.mask, role="mask") if template.mask else None
+    return read_image(template.image), mask
+
+
+def _alike(
+    fixed: Volume, fixed_mask: Volume | None, moving: Volume, moving_mask: Volume | None
+) -> tuple[Volume, Volume]:
+    """Both as heads, or both as brains; finite and float32."""
+    for volume in (fixed, moving):
+        varied(np.nan_to_num(volume.data), "register")
+    if moving_mask is not None:
+        on_grid(moving_mask, moving.grid, "register")
+    fixed_is_brain, moving_is_brain = looks_stripped(fixed), looks_stripped(moving)
+    if fixed_is_brain and not moving_is_brain:
+        if moving_mask is None:
+            raise InputError(
+                "the template is a brain without skull, the scan a whole head",
+                hint="strip the scan first (skullstrip gives the mask), or take a template with"
+                " a skull",
+            )
+        moving = _masked(moving, moving_mask)
+    elif moving_is_brain and not fixed_is_brain:
+        if fixed_mask is None:
+            raise InputError(
+                "the scan is a brain without skull, the template a whole head",
+                hint="register to a brain, for instance template='mni152', or use the scan before"
+                " its skull was removed",
+            )
+        fixed = _masked(fixed, fixed_mask)
+    return fixed.replace(finite(fixed, "register")), moving.replace(finite(moving, "register"))
+
+
+def _masked(image: Volume, mask: Volume) -> Volume:
+    return image.replace(np.where(mask.data, image.data, 0).astype(np.float32))
+
+
+def _shift(by: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    matrix = np.eye(4)
+    matrix[:3, 3] = by
+    return matrix
