@@ -1,1 +1,70 @@
-"""mriprep: from a scan to arrays that are ready to train on."""
+"""mriprep: from a scanner's DICOM files to arrays that a network can be trained on.
+
+>>> import mriprep as mp
+>>> case = mp.read("dicom/")                     # doctest: +SKIP
+>>> brain = mp.skullstrip(case["T1w"])           # doctest: +SKIP
+>>> run = mp.recipe("adult-t1")(case)            # doctest: +SKIP
+
+Every step is a function of the same name (``mp.n4``, ``mp.zscore``, ...);
+``mriprep steps`` lists them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import Any
+
+from .api import Pipeline, Run, read, read_case, read_transform, recipe, write
+from .core import (
+    Case,
+    EngineError,
+    EngineMissing,
+    GeometryError,
+    Grid,
+    InputError,
+    MriprepError,
+    MriprepWarning,
+    OutputError,
+    RecipeError,
+    Role,
+    Transform,
+    Volume,
+)
+from .declare import names as _step_names
+
+__version__ = importlib.metadata.version("mriprep")
+
+__all__ = [
+    "Case",
+    "EngineError",
+    "EngineMissing",
+    "GeometryError",
+    "Grid",
+    "InputError",
+    "MriprepError",
+    "MriprepWarning",
+    "OutputError",
+    "Pipeline",
+    "RecipeError",
+    "Role",
+    "Run",
+    "Transform",
+    "Volume",
+    "read",
+    "read_case",
+    "read_transform",
+    "recipe",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a step when it is first asked for."""
+    if name in _step_names():
+        return getattr(importlib.import_module(f"mriprep.steps.{name}"), name)
+    raise AttributeError(f"module 'mriprep' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_step_names(), "__version__"])

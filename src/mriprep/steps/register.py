@@ -112,7 +112,9 @@ def register(
     )
     after = similarity(fixed, moving, found_transform.matrix)
     before = likeness[center]
-    keep(registration={"nmi_before": round(before, 4), "nmi_after": round(after, 4)})
+    keep(
+        template=fixed, registration={"nmi_before": round(before, 4), "nmi_after": round(after, 4)}
+    )
     if after < before:
         warnings.warn(
             f"the registration made the images less alike (normalised mutual information"

@@ -1,0 +1,344 @@
+"""What ``import mriprep`` offers beyond the steps: reading, writing, recipes and their results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from . import plan as planning
+from . import recipe as recipes
+from .core import Case, Grid, InputError, OutputError, Role, Transform, Volume
+from .core.case import PREFERRED_CONTRASTS
+from .recipe import Recipe
+from .run import Outcome, Progress, execute
+
+_IMAGE = re.compile(r"\.(nii|nii\.gz|mgh|mgz|nrrd|nhdr|mha|mhd)$", re.IGNORECASE)
+_TRANSFORM = re.compile(r"\.(tfm|txt|mat)$", re.IGNORECASE)
+
+
+def read(
+    path: str | Path,
+    *,
+    role: Role | str = Role.IMAGE,
+    volume: int | None = None,
+    series: str | None = None,
+    engine: str = "dcm2niix",
+) -> Volume | Case:
+    """Read an image file, or a folder or zip of scans.
+
+    Parameters
+    ----------
+    path : str or Path
+        An image (NIfTI, MGH, NRRD, MetaImage), which gives a Volume; or a
+        folder or zip of DICOM, or a folder of NIfTI files named by their
+        contrast (``..._T1w.nii.gz``), which gives a Case.
+    role : Role or str
+        What the voxels of a file mean: ``image``, ``mask``, ``labels``,
+        ``probability``.
+    volume : int, optional
+        Which volume of a 4D file, from 0.
+    series : str, optional
+        Which DICOM series: its number, or a part of its description.
+    engine : str
+        What converts DICOM.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If it cannot be read; says why.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        files = _scans_below(path)
+        return _nifti_case(path, files) if files else _dicom(path, series, engine)
+    if path.suffix.lower() == ".zip" or (path.is_file() and not _IMAGE.search(path.name)):
+        return _dicom(path, series, engine)
+    from .io.images import read_image
+
+    image = read_image(path, role=Role(role).value, volume=volume)
+    return image.replace(file=path.name)
+
+
+def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> Case:
+    """As :func:`read`, but always a Case: a single file becomes its only volume."""
+    path = Path(path).expanduser()
+    found = read(path, **options)
+    if isinstance(found, Case):
+        label = case_name(path, found.name) if name is None else _checked_name(name)
+        return Case(label, found.volumes, found.facts)
+    contrast = str(found.meta.get("contrast") or "image")
+    label = case_name(path, "") if name is None else _checked_name(name)
+    return Case(label, {contrast: found}, _sidecar_facts(path))
+
+
+def write(result: Volume | Transform, path: str | Path) -> Path:
+    """Write a volume (NIfTI, NRRD, MetaImage) or a transform (ITK's .tfm, .txt, .mat)."""
+    if isinstance(result, Transform):
+        from .io.transforms import write_transform
+
+        return write_transform(result, Path(path))
+    if isinstance(result, Volume):
+        from .io.images import write_image
+
+        return write_image(result, Path(path))
+    raise InputError(
+        f"only volumes and transforms can be written, got {type(result).__name__}",
+        hint="slices are written by a recipe, or by `mriprep slices`",
+    )
+
+
+def read_transform(path: str | Path, *, reference: Volume | Grid | None = None) -> Transform:
+    """Read a rigid or affine transform in one of ITK's formats; `reference` tells it its grid."""
+    from .io.transforms import read_transform as read_itk
+
+    found = read_itk(Path(path))
+    grid = reference.grid if isinstance(reference, Volume) else reference
+    if grid is None:
+        return found
+    return Transform(found.matrix, grid, found.moving, found.reference_name, found.moving_name)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of a recipe on a case.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Everything that was made and done.
+    """
+
+    outcome: Outcome
+
+    @property
+    def image(self) -> Volume:
+        """The preprocessed image."""
+        return self.outcome.image
+
+    @property
+    def mask(self) -> Volume | None:
+        """The mask, where the recipe made one."""
+        return self.outcome.state.get("mask")
+
+    @property
+    def labels(self) -> Volume | None:
+        """The labels that were given, where the image is now."""
+        return self.outcome.state.get("labels")
+
+    @property
+    def transform(self) -> Transform | None:
+        """Template mm to scan mm, where the recipe registers."""
+        return self.outcome.state.get("transform")
+
+    @property
+    def slices(self) -> Any:
+        """The slices, where the recipe cuts some."""
+        return self.outcome.state.get("slices")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done, as plain data."""
+        from .derivatives import record
+
+        return record(self.outcome)
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write all results under BIDS derivatives' names, each with its record; the files."""
+        from .derivatives import write as write_all
+
+        return write_all(self.outcome, checked_output(folder))
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one self-contained HTML page."""
+        from .qc.report import write_report
+
+        return write_report(self.outcome, Path(path), version=version("mriprep"))
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A recipe, ready to be called on cases: ``pipeline(case) -> Run``."""
+
+    recipe: Recipe
+
+    def __call__(
+        self,
+        scan: Case | Volume | str | Path,
+        *,
+        contrast: str | None = None,
+        mask: Volume | None = None,
+        labels: Volume | None = None,
+        progress: Progress | None = None,
+    ) -> Run:
+        """Do what the recipe says.
+
+        Parameters
+        ----------
+        scan : Case, Volume or path
+            What to work on; a path is read first.
+        contrast : str, optional
+            Which volume of a case; its reference by default.
+        mask, labels : Volume, optional
+            Given with the scan; they go where it goes.
+        progress : callable, optional
+            Told of each step.
+
+        Raises
+        ------
+        MriprepError
+            If a step fails; the step is named in a note.
+        """
+        case = _as_case(scan)
+        outcome = execute(
+            self.recipe, case, contrast=contrast, mask=mask, labels=labels, progress=progress
+        )
+        if outcome.error is not None:
+            raise outcome.error
+        return Run(outcome)
+
+    def plan(self, scan: Case | Volume) -> planning.Plan:
+        """What would run, without running it."""
+        case = _as_case(scan)
+        return planning.make(self.recipe, {"image": case[case.reference].grid})
+
+    def set(self, **settings: Any) -> Pipeline:
+        """A copy with parameters set, by ``step__parameter``: ``pipeline.set(n4__shrink=2)``."""
+        return Pipeline(
+            self.recipe.with_settings({k.replace("__", ".", 1): v for k, v in settings.items()})
+        )
+
+    def __repr__(self) -> str:
+        steps = ", ".join(e.step.name for e in self.recipe.entries)
+        return f"<Recipe {self.recipe.name}: {steps}>"
+
+
+def recipe(spec: str | Path | Mapping[str, Any]) -> Pipeline:
+    """Load a recipe: a preset's name, a YAML file, or the same as a mapping.
+
+    >>> recipe("adult-t1")
+    <Recipe adult-t1: skullstrip, n4, register, resample, zscore, apply_mask, slices>
+    """
+    return Pipeline(recipes.load(spec))
+
+
+def checked_output(folder: str | Path) -> Path:
+    """An output folder that can be written to, made if need be.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or cannot be made or written to.
+    """
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".mriprep-writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"the output folder '{path}' cannot be written to: {error.strerror}",
+            hint="give a folder that you may write to",
+        ) from None
+    return path
+
+
+def case_name(path: Path, fallback: str) -> str:
+    """A case's label from a file's or folder's name: ``sub-01``, ``sub-01_ses-2``, ``sub-chris``."""
+    path = path.resolve()
+    match = re.search(r"(sub-[A-Za-z0-9]+)(?:[_/\\](ses-[A-Za-z0-9]+))?", str(path.name))
+    match = match or re.search(r"(sub-[A-Za-z0-9]+)(?:[/\\](ses-[A-Za-z0-9]+))?", str(path.parent))
+    if match:
+        return "_".join(g for g in match.groups() if g)
+    stem = _IMAGE.sub("", path.name).removesuffix(".zip")
+    if stem in PREFERRED_CONTRASTS or not stem:
+        stem = path.parent.name
+    label = re.sub(r"[^A-Za-z0-9]", "", stem) or re.sub(r"[^A-Za-z0-9]", "", fallback) or "case"
+    return f"sub-{label}"
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"(sub-)?[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?", name):
+        raise InputError(
+            f"'{name}' cannot be a case's name",
+            hint="letters and digits, as in 'sub-01' or 'sub-01_ses-2'",
+        )
+    return name if name.startswith("sub-") else f"sub-{name}"
+
+
+def _as_case(scan: Case | Volume | str | Path) -> Case:
+    if isinstance(scan, Case):
+        return scan
+    if isinstance(scan, Volume):
+        source = scan.meta.get("source")
+        name = case_name(Path(str(source)), "case") if source else "sub-case"
+        return Case(name, {str(scan.meta.get("contrast") or "image"): scan})
+    return read_case(scan)
+
+
+def _dicom(path: Path, series: str | None, engine: str) -> Case:
+    from .steps.convert import convert
+
+    return convert(path, series=series, engine=engine)  # type: ignore[arg-type]
+
+
+def _scans_below(folder: Path) -> dict[str, list[Path]]:
+    """NIfTI files in a folder (and its ``anat``), by the contrast that their names end on."""
+    found: dict[str, list[Path]] = {}
+    for inside in (folder, folder / "anat", *sorted(folder.glob("ses-*/anat"))):
+        for file in sorted(inside.glob("*")) if inside.is_dir() else ():
+            stem = _IMAGE.sub("", file.name)
+            contrast = stem.split("_")[-1]
+            if stem != file.name and contrast in PREFERRED_CONTRASTS and "_desc-" not in stem:
+                found.setdefault(contrast, []).append(file)
+    return found
+
+
+def _nifti_case(folder: Path, files: dict[str, list[Path]]) -> Case:
+    for contrast, same in files.items():
+        if len(same) > 1:
+            raise InputError(
+                f"{len(same)} files in '{folder}' are {contrast}: "
+                + ", ".join(f.name for f in same),
+                hint="give the file that you mean",
+            )
+    volumes = {c: read(same[0]).replace(contrast=c) for c, same in files.items()}  # type: ignore[union-attr]
+    first = next(iter(files.values()))[0]
+    return Case(case_name(first, folder.name), volumes, _sidecar_facts(first))
+
+
+def _sidecar_facts(path: Path) -> dict[str, Any]:
+    """What the BIDS sidecar beside an image says, without what could name anybody."""
+    import json
+
+    sidecar = path.with_name(_IMAGE.sub("", path.name) + ".json")
+    if not sidecar.is_file():
+        return {}
+    try:
+        content = json.loads(sidecar.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return (
+        {k: content[k] for k in SIDECAR_FACTS if k in content} if isinstance(content, dict) else {}
+    )
+
+
+#: What is taken over from sidecars into records.
+SIDECAR_FACTS = (
+    "Modality",
+    "Manufacturer",
+    "ManufacturersModelName",
+    "MagneticFieldStrength",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "FlipAngle",
+    "MRAcquisitionType",
+    "ScanningSequence",
+    "SeriesDescription",
+    "ProtocolName",
+)

@@ -1,0 +1,225 @@
+"""Writing what a run made: names as in BIDS derivatives, a JSON record beside every file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .core import Transform, Volume
+from .record import file_hash, methods_text, references, voxel_hash
+from .run import Outcome
+
+BIDS_VERSION = "1.10.0"
+
+
+def write(outcome: Outcome, folder: Path) -> list[Path]:
+    """Write the results of a run.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        A run that succeeded.
+    folder : Path
+        The derivatives' root; made if it is not there.
+
+    Returns
+    -------
+    list of Path
+        The files, images first. Each is written whole or not at all, and an
+        image's record (``.json``) before the image, so that what has an
+        image has its record.
+    """
+    from .io.images import write_image
+    from .io.slices import write_slices
+    from .io.transforms import write_transform
+
+    describe_dataset(folder)
+    name = outcome.case.name
+    subject = folder.joinpath(*_folders(name))
+    written: list[Path] = []
+    for file_name, volume, about in _volumes(outcome):
+        path = subject / "anat" / file_name
+        _sidecar(outcome, path, {**about, "output": _volume_facts(volume)})
+        write_image(volume, path)
+        written.append(path)
+    transform = outcome.state.get("transform")
+    if isinstance(transform, Transform):
+        to = _label(transform.reference_name)
+        path = subject / "anat" / f"{name}_from-{outcome.contrast}_to-{to}_mode-image_xfm.tfm"
+        write_transform(transform, path)
+        about = {
+            "Description": f"maps points of {to} (mm) to points of the scan; pulls images the other way",
+            "output": {"matrix_ras": transform.matrix.tolist(), **_grids(transform)},
+        }
+        _sidecar(outcome, path, about)
+        written.append(path)
+    slices = outcome.state.get("slices")
+    if slices is not None:
+        form = next(s.parameters["format"] for s in outcome.steps if s.name == "slices")
+        stem = f"{name}{_space(outcome)}_{outcome.contrast}"
+        written += write_slices(slices, subject / "slices", stem=stem, format=form)
+        _sidecar(outcome, subject / "slices" / f"{stem}_slices-record", {"Description": "slices"})
+    return written
+
+
+def describe_dataset(folder: Path) -> Path:
+    """Write ``dataset_description.json``, which makes a folder a BIDS derivative."""
+    from .io.atomic import write_json
+
+    about = {
+        "Name": "mriprep derivatives",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "mriprep", "Version": version("mriprep")}],
+    }
+    return write_json(about, folder / "dataset_description.json")
+
+
+def write_failure(outcome: Outcome, folder: Path) -> Path:
+    """Write the record of a run that stopped: what was done, where it stopped, why, what to do."""
+    from .io.atomic import write_json
+
+    describe_dataset(folder)
+    name = outcome.case.name
+    path = folder.joinpath(*_folders(name)) / f"{name}_{outcome.contrast}_desc-failed_record.json"
+    return write_json(record(outcome), path)
+
+
+def record(outcome: Outcome) -> dict[str, Any]:
+    """The whole record of a run as plain data; no dates of the scan, no names."""
+    source = outcome.case[outcome.contrast]
+    return {
+        "case": outcome.case.name,
+        "contrast": outcome.contrast,
+        "GeneratedBy": [{"Name": "mriprep", "Version": version("mriprep")}],
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recipe": outcome.recipe.to_dict(),
+        "facts": dict(outcome.case.facts),
+        "input": {**_volume_facts(source), **_source_facts(source)},
+        "steps": [s.to_dict() for s in outcome.steps],
+        "seconds": round(sum(s.seconds for s in outcome.steps), 2),
+        "warnings": outcome.all_warnings,
+        "failure": outcome.failure.to_dict() if outcome.failure else None,
+        "methods": methods_text(tuple(outcome.steps), version("mriprep")),
+        "references": [
+            {"key": c.key, "text": c.text, "doi": c.doi} for c in references(tuple(outcome.steps))
+        ],
+    }
+
+
+def sidecar_path(path: Path) -> Path:
+    """The JSON beside an output."""
+    return path.with_name(re.sub(r"\.(nii\.gz|[A-Za-z0-9]+)$", "", path.name) + ".json")
+
+
+def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
+    """File name, volume and description of every volume that a run made."""
+    name, space = outcome.case.name, _space(outcome)
+    done = [s.name for s in outcome.steps]
+    masked = "apply_mask" in done or any(
+        s.parameters.get("output") == "image" for s in outcome.steps if s.name == "skullstrip"
+    )
+    common = {
+        "SpatialReference": _reference(outcome),
+        "Sources": [str(outcome.case[outcome.contrast].meta.get("file", outcome.contrast))],
+    }
+    found = [
+        (
+            f"{name}{space}_desc-preproc_{outcome.contrast}.nii.gz",
+            outcome.image,
+            {"Description": "preprocessed image", "SkullStripped": masked, **common},
+        )
+    ]
+    if "mask" in outcome.state:
+        what = "brain" if "skullstrip" in done or "background" not in done else "foreground"
+        found.append(
+            (
+                f"{name}{space}_desc-{what}_mask.nii.gz",
+                outcome.state["mask"],
+                {
+                    "Description": f"{what} mask",
+                    "Type": "Brain" if what == "brain" else "ROI",
+                    **common,
+                },
+            )
+        )
+    if "labels" in outcome.state:
+        found.append(
+            (
+                f"{name}{space}_dseg.nii.gz",
+                outcome.state["labels"],
+                {"Description": "labels given with the scan", **common},
+            )
+        )
+    if "bias_field" in outcome.kept:
+        bias: Volume = outcome.kept["bias_field"]
+        where = space if bias.grid.matches(outcome.image.grid) else ""
+        found.append(
+            (
+                f"{name}{where}_desc-biasfield_{outcome.contrast}.nii.gz",
+                bias.replace(contrast=outcome.contrast),
+                {"Description": "multiplicative bias field: the image was divided by it", **common},
+            )
+        )
+    return found
+
+
+def _space(outcome: Outcome) -> str:
+    """The ``space-`` and ``res-`` entities of the final image."""
+    resampled = [s for s in outcome.steps if s.name == "resample"]
+    if not resampled:
+        return ""
+    transform = outcome.state.get("transform")
+    moved = isinstance(transform, Transform) and resampled[0].parameters.get("to") != "native"
+    space = f"_space-{_label(transform.reference_name)}" if moved and transform else ""
+    spacing = outcome.image.spacing
+    alike = max(spacing) - min(spacing) < 1e-3
+    size = f"{spacing[0]:.4g}".replace(".", "p") + "mm" if alike else "anisotropic"
+    return f"{space}_res-{size}"
+
+
+def _reference(outcome: Outcome) -> str:
+    return "orig" if "space-" not in _space(outcome) else outcome.state["transform"].reference_name
+
+
+def _label(text: str) -> str:
+    """Letters, digits and the plus that BIDS allows in a label."""
+    return re.sub(r"[^A-Za-z0-9+]", "", text) or "template"
+
+
+def _folders(name: str) -> list[str]:
+    """``sub-01_ses-2`` lies in ``sub-01/ses-2``."""
+    return name.split("_")[:2] if re.fullmatch(r"sub-[^_]+_ses-[^_]+", name) else [name]
+
+
+def _sidecar(outcome: Outcome, path: Path, about: Mapping[str, Any]) -> Path:
+    from .io.atomic import write_json
+
+    return write_json({**about, **record(outcome)}, sidecar_path(path))
+
+
+def _volume_facts(volume: Volume) -> dict[str, Any]:
+    return {
+        "voxels_sha256": voxel_hash(volume),
+        "dtype": str(volume.data.dtype),
+        "grid": volume.grid.to_dict(),
+    }
+
+
+def _source_facts(volume: Volume) -> dict[str, Any]:
+    source = volume.meta.get("source")
+    path = Path(str(source)) if source else None
+    if path is None or not path.is_file():
+        return {}
+    return {"file": path.name, "file_sha256": file_hash(path)}
+
+
+def _grids(transform: Transform) -> dict[str, Any]:
+    return {
+        "reference_grid": transform.reference.to_dict() if transform.reference else None,
+        "moving_grid": transform.moving.to_dict() if transform.moving else None,
+    }

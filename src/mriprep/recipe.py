@@ -1,0 +1,279 @@
+"""What to do: steps with their parameters, from a preset or a YAML file, checked before anything runs."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from . import declare
+from .core import RecipeError
+from .core.errors import nearest
+from .declare import Step
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A step of a recipe, its parameters resolved."""
+
+    step: Step
+    parameters: Mapping[str, Any]
+    given: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps in order.
+
+    Parameters
+    ----------
+    name, title, description : str
+        For listings and records.
+    entries : tuple of Entry
+        The steps.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+    title: str = ""
+    description: str = ""
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
+        """A copy with some parameters set, by ``"step.parameter"``.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe has no such step, or the step no such parameter.
+        """
+        entries = list(self.entries)
+        for key, value in settings.items():
+            step_name, _, parameter = key.partition(".")
+            here = [i for i, e in enumerate(entries) if e.step.name == step_name]
+            if not parameter:
+                raise RecipeError(f"'{key}' is not a setting", hint="write step.parameter=value")
+            if not here:
+                used = [e.step.name for e in entries]
+                raise RecipeError(
+                    f"the recipe '{self.name}' has no step '{step_name}'",
+                    hint=nearest(step_name, used),
+                )
+            for i in here:
+                entries[i] = _entry(
+                    entries[i].step, {**entries[i].given, parameter: value}, f"setting {key}"
+                )
+        return replace(self, entries=tuple(entries))
+
+    def without(self, names: Sequence[str]) -> Recipe:
+        """A copy that leaves out the steps of these names."""
+        used = [e.step.name for e in self.entries]
+        for name in names:
+            if name not in used:
+                raise RecipeError(
+                    f"the recipe '{self.name}' has no step '{name}'", hint=nearest(name, used)
+                )
+        return replace(self, entries=tuple(e for e in self.entries if e.step.name not in names))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain data, every parameter resolved: what a record holds."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "steps": [{e.step.name: dict(e.parameters)} for e in self.entries],
+        }
+
+
+def presets() -> list[str]:
+    """Names of the recipes that come with mriprep."""
+    folder = importlib.resources.files("mriprep") / "recipes"
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
+
+
+def preset_text(name: str) -> str:
+    """The YAML of a preset."""
+    if name not in presets():
+        raise RecipeError(
+            f"there is no recipe '{name}'",
+            hint=f"{nearest(name, presets())}; or give the path of a YAML file",
+        )
+    folder = importlib.resources.files("mriprep") / "recipes"
+    return (folder / f"{name}.yaml").read_text("utf-8")
+
+
+def load(spec: str | Path | Mapping[str, Any]) -> Recipe:
+    """Read a recipe: a preset's name, a YAML file, or the same as a mapping.
+
+    Raises
+    ------
+    RecipeError
+        For anything in it that is not right, with the line where it stands.
+    """
+    if isinstance(spec, Mapping):
+        return _build(dict(spec), {}, "recipe")
+    path = Path(spec)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(
+                f"the recipe '{path}' cannot be read: {error}",
+                hint=f"give a YAML file, or one of: {', '.join(presets())}",
+            ) from None
+        return parse(text, path.stem, str(path))
+    return parse(preset_text(str(spec)), str(spec), str(spec))
+
+
+def parse(text: str, name: str = "recipe", where: str = "recipe") -> Recipe:
+    """Read a recipe from YAML text; `where` names it in errors."""
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise RecipeError(f"{where}{line}: {problem}") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{where}: a recipe is a mapping with 'steps'", hint=_EXAMPLE)
+    content.setdefault("name", name)
+    return _build(content, _lines(node), where)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of recipes, for editors: made from the declarations of the steps."""
+    steps = {name: declare.get(name).schema() for name in declare.names()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mriprep recipe",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["steps"],
+        "properties": {
+            "name": {"type": "string"},
+            "title": {"type": "string"},
+            "description": {"type": "string"},
+            "steps": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "oneOf": [
+                        {"enum": sorted(steps)},
+                        {
+                            "type": "object",
+                            "minProperties": 1,
+                            "maxProperties": 1,
+                            "additionalProperties": False,
+                            "properties": steps,
+                        },
+                    ]
+                },
+            },
+        },
+    }
+
+
+# -- building ---------------------------------------------------------------------------------
+
+_EXAMPLE = "for instance:  steps: [skullstrip, {n4: {shrink: 2}}, zscore]"
+_KEYS = ("name", "title", "description", "steps")
+
+
+def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe:
+    def at(path: str) -> str:
+        return f"{where}, line {lines[path]}" if path in lines else where
+
+    for key in content:
+        if key not in _KEYS:
+            raise RecipeError(
+                f"{at(str(key))}: a recipe has no '{key}'", hint=nearest(str(key), _KEYS)
+            )
+    steps = content.get("steps")
+    if not isinstance(steps, list) or not steps:
+        raise RecipeError(f"{at('steps')}: 'steps' must be a list of steps", hint=_EXAMPLE)
+    entries = []
+    for i, item in enumerate(steps):
+        here = f"steps.{i}"
+        if isinstance(item, str):
+            item = {item: None}
+        if not isinstance(item, dict) or len(item) != 1:
+            raise RecipeError(f"{at(here)}: a step is a name, or a name with parameters: {item!r}")
+        name, given = next(iter(item.items()))
+        if given is not None and not isinstance(given, dict):
+            raise RecipeError(
+                f"{at(here)}: the parameters of '{name}' must be a mapping, got {given!r}"
+            )
+        try:
+            step = declare.get(str(name))
+        except RecipeError as error:
+            raise RecipeError(f"{at(here)}: {error.message}", hint=error.hint) from None
+        given = {str(k): tuple(v) if isinstance(v, list) else v for k, v in (given or {}).items()}
+        bad = [at(f"{here}.{name}.{k}") for k in given if _refused(step, given, k)]
+        entries.append(_entry(step, given, bad[0] if bad else at(here)))
+    return Recipe(
+        str(content.get("name", "recipe")),
+        tuple(entries),
+        str(content.get("title", "")),
+        str(content.get("description", "")).strip(),
+    )
+
+
+def _refused(step: Step, given: Mapping[str, Any], key: str) -> bool:
+    """Whether this one parameter is what validation will stumble over, to name its line."""
+    required = {
+        p.name: given[p.name] for p in step.parameters.values() if p.required and p.name in given
+    }
+    try:
+        step.validate({**required, key: given[key]})
+    except RecipeError:
+        return True
+    return False
+
+
+def _entry(step: Step, given: Mapping[str, Any], where: str) -> Entry:
+    try:
+        return Entry(step, step.validate(given), dict(given), where)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _lines(node: Any, path: str = "") -> dict[str, int]:
+    """Line (from 1) of every key and item of a YAML tree, by dotted path."""
+    import yaml
+
+    found: dict[str, int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = f"{path}.{key.value}".strip(".")
+            found[inner] = key.start_mark.line + 1
+            found.update(_lines(value, inner))
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            inner = f"{path}.{i}"
+            found[inner] = value.start_mark.line + 1
+            found.update(_lines(value, inner))
+    return found
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Read ``step.parameter=value`` texts; values are YAML (numbers, words, lists)."""
+    import yaml
+
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not re.fullmatch(r"\w+\.\w+", key.strip()):
+            raise RecipeError(f"'{text}' is not a setting", hint="for instance --set n4.shrink=2")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            parsed = value
+        settings[key.strip()] = tuple(parsed) if isinstance(parsed, list) else parsed
+    return settings

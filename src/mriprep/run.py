@@ -1,0 +1,269 @@
+"""Doing what a recipe says to one case, and recording it."""
+
+from __future__ import annotations
+
+import time
+import warnings as python_warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import plan as planning
+from . import snapshot
+from .core import Case, Grid, InputError, MriprepError, MriprepWarning, Role, Transform, Volume
+from .declare import Step, keeping
+from .recipe import Entry, Recipe
+from .record import Failure, StepRecord
+
+#: Called with (step name, number of the step from 0, expected seconds) before each step, and at
+#: the end with ("", number of steps, 0).
+Progress = Callable[[str, int, float], None]
+
+#: Volumes that geometry steps carry along with the image.
+_COMPANIONS = ("mask", "labels")
+
+
+@dataclass
+class Outcome:
+    """What a recipe made of a case.
+
+    Parameters
+    ----------
+    case : Case
+        What it began with.
+    contrast : str
+        Which of its volumes.
+    recipe : Recipe
+        What was asked.
+    state : dict
+        What there is at the end, by slot: ``image``, ``mask``, ``labels``,
+        ``transform``, ``slices``.
+    kept : dict
+        By-products: ``bias_field``, ``template``, ...
+    steps : list of StepRecord
+        What was done.
+    warnings : list of str
+        What was said before the first step.
+    failure : Failure or None
+        Why it stopped, if it did.
+    """
+
+    case: Case
+    contrast: str
+    recipe: Recipe
+    state: dict[str, Any]
+    kept: dict[str, Any] = field(default_factory=dict)
+    steps: list[StepRecord] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failure: Failure | None = None
+    error: Exception | None = None
+
+    @property
+    def image(self) -> Volume:
+        """The image as it is now."""
+        volume: Volume = self.state["image"]
+        return volume
+
+    @property
+    def all_warnings(self) -> list[str]:
+        """Every warning, in order, each once."""
+        return list(dict.fromkeys([*self.warnings, *(w for s in self.steps for w in s.warnings)]))
+
+
+def execute(
+    recipe: Recipe,
+    case: Case,
+    *,
+    contrast: str | None = None,
+    mask: Volume | None = None,
+    labels: Volume | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Do what a recipe says to one contrast of a case.
+
+    A failing step ends the run and is told in the outcome, with all that was
+    done before it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to do.
+    case : Case
+        What to do it to; not changed.
+    contrast : str, optional
+        Which volume; the case's reference by default.
+    mask, labels : Volume, optional
+        Given with the scan, on any grid of its world; they go where it goes.
+    progress : callable, optional
+        Told of each step.
+
+    Raises
+    ------
+    RecipeError, EngineMissing, InputError
+        If the plan cannot work; nothing has been done then.
+    """
+    contrast = contrast or case.reference
+    image = case[contrast]
+    state: dict[str, Any] = {"image": image}
+    for slot, volume, role in (("mask", mask, Role.MASK), ("labels", labels, Role.LABELS)):
+        if volume is not None:
+            _same_place(volume, image, slot)
+            state[slot] = volume.replace(role=role)
+    if mask is not None and not mask.grid.matches(image.grid):
+        state["mask"] = _follow(state["mask"], None, image.grid, {})
+    planned = planning.make(recipe, {k: v.grid for k, v in state.items()})
+    outcome = Outcome(case, contrast, recipe, state)
+    entries = [e for e in recipe.entries if e.step.name != "convert"]
+    for number, (entry, expected) in enumerate(zip(entries, planned.steps, strict=True)):
+        if progress:
+            progress(entry.step.name, number, expected.seconds)
+        try:
+            outcome.steps.append(_do(entry, outcome, expected))
+        except Exception as error:  # a failure is a value: told with its step, kept with the rest
+            if not isinstance(error, MriprepError):
+                error.add_note(f"in step '{entry.step.name}' of recipe '{recipe.name}'")
+            outcome.failure = Failure.of(error, entry.step.name)
+            outcome.error = error
+            break
+    if progress:
+        progress("", len(entries), 0.0)
+    return outcome
+
+
+def _do(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> StepRecord:
+    step, state = entry.step, outcome.state
+    before: Volume = state["image"]
+    point = _point(outcome)
+    shot_before = snapshot.take(before, point, mask=_mask_of(state))
+    began = time.perf_counter()
+    with _listening() as said, keeping() as kept:
+        result = step.function(**_arguments(entry, state))
+    _store(entry, outcome, result, kept)
+    seconds = time.perf_counter() - began
+    after: Volume = state["image"]
+    pulled = state.get("transform") if step.name == "resample" else None
+    if isinstance(pulled, Transform):
+        point = pulled.inverse()(point)
+    overlay = _overlay(step, outcome)
+    words = {**expected.parameters, **_words(step, state)}
+    return StepRecord(
+        name=step.name,
+        title=step.title,
+        parameters=dict(entry.parameters),
+        engine=expected.engine,
+        engine_version=expected.engine_version,
+        makes=step.slot(result),
+        before=before.grid,
+        after=after.grid,
+        seconds=seconds,
+        warnings=tuple(said),
+        facts={k: v for k, v in kept.items() if not isinstance(v, Volume)},
+        methods=step.methods.format_map({k: _word(v) for k, v in words.items()}),
+        citations=step.citations,
+        snapshots={
+            "before": shot_before,
+            "after": snapshot.take(after, point, mask=_mask_of(state), overlay=overlay),
+        },
+    )
+
+
+def _arguments(entry: Entry, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What the step's function is called with: slots of the state, and parameters."""
+    arguments = dict(entry.parameters)
+    for wanted in entry.step.inputs:
+        if wanted.name not in arguments and wanted.slot in state:
+            arguments[wanted.name] = state[wanted.slot]
+    return arguments
+
+
+def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any]) -> None:
+    step, state = entry.step, outcome.state
+    for name, product in kept.items():
+        if name in ("mask", "labels"):
+            state[name] = product
+        elif isinstance(product, Volume):
+            outcome.kept[name] = product
+    if step.each:
+        through = _arguments(entry, state).get("to")
+        for slot in _COMPANIONS:
+            if slot in state:
+                state[slot] = _follow(state[slot], through, result.grid, entry.parameters)
+    state[step.slot(result)] = result
+
+
+def _follow(volume: Volume, through: Any, grid: Grid, parameters: Mapping[str, Any]) -> Volume:
+    """A companion brought to where the image went; copied voxel by voxel where that can be."""
+    from .steps.resample import resample
+
+    how = {k: v for k, v in parameters.items() if k in ("labels", "antialias")}
+    to = through if isinstance(through, Transform) else None
+    return resample(volume, to, grid, **how)
+
+
+def _overlay(step: Step, outcome: Outcome) -> Volume | None:
+    """What to lay over the picture of a step: the field it found, the template it went to."""
+    image = outcome.image
+    if step.kind == "bias" and "bias_field" in outcome.kept:
+        field_volume: Volume = outcome.kept["bias_field"]
+        return field_volume if field_volume.grid.matches(image.grid) else None
+    template = outcome.kept.get("template")
+    if step.name == "resample" and template is not None:
+        from .steps.resample import resample
+
+        on_image: Volume = resample(template, None, image.grid)
+        return on_image
+    return None
+
+
+def _words(step: Step, state: Mapping[str, Any]) -> dict[str, Any]:
+    transform = state.get("transform")
+    if step.name == "register" and isinstance(transform, Transform):
+        return {"template": transform.reference_name}
+    return {}
+
+
+def _word(value: Any) -> Any:
+    return " to ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else value
+
+
+def _mask_of(state: Mapping[str, Any]) -> Volume | None:
+    mask = state.get("mask")
+    image: Volume = state["image"]
+    return mask if isinstance(mask, Volume) and mask.grid.matches(image.grid) else None
+
+
+def _point(outcome: Outcome) -> npt.NDArray[np.float64]:
+    """Where the pictures of the next step are taken: through the brain where it is known."""
+    mask = _mask_of(outcome.state)
+    return snapshot.middle(mask if mask is not None else outcome.image)
+
+
+def _same_place(volume: Volume, image: Volume, slot: str) -> None:
+    """Refuse companions that lie nowhere near the image."""
+    low = np.maximum(volume.grid.corners.min(0), image.grid.corners.min(0))
+    high = np.minimum(volume.grid.corners.max(0), image.grid.corners.max(0))
+    if (low >= high).any():
+        raise InputError(
+            f"the {slot} and the image do not overlap anywhere in the world: {volume.grid} centred"
+            f" at {volume.grid.center.round(1).tolist()} mm, {image.grid} at"
+            f" {image.grid.center.round(1).tolist()} mm",
+            hint=f"is it the {slot} of this scan? `mriprep inspect` shows where each lies",
+        )
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Collect what mriprep warns of; other libraries' warnings go their usual way."""
+    said: list[str] = []
+    with python_warnings.catch_warnings(record=True) as caught:
+        python_warnings.simplefilter("always", MriprepWarning)
+        yield said
+    for w in caught:
+        if issubclass(w.category, MriprepWarning):
+            said.append(str(w.message))
+        else:
+            python_warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
