@@ -55,12 +55,18 @@ def read(
     if path.is_dir():
         files = _scans_below(path)
         return _nifti_case(path, files) if files else _dicom(path, series, engine)
-    if path.suffix.lower() == ".zip" or (path.is_file() and not _IMAGE.search(path.name)):
+    if path.is_file() and not is_image(path):
         return _dicom(path, series, engine)
     from .io.images import read_image
 
     image = read_image(path, role=Role(role).value, volume=volume)
     return image.replace(file=path.name)
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a path is to be read as one image file, and not as DICOM."""
+    path = Path(path)
+    return bool(_IMAGE.search(path.name)) and not path.is_dir()
 
 
 def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> Case:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .core import Transform, Volume
+from .declare import Step
+from .engines import describe
 from .record import file_hash, methods_text, references, voxel_hash
 from .run import Outcome
 
@@ -109,6 +111,37 @@ def record(outcome: Outcome) -> dict[str, Any]:
             {"key": c.key, "text": c.text, "doi": c.doi} for c in references(tuple(outcome.steps))
         ],
     }
+
+
+def step_record(
+    step: Step,
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    result: Any,
+    path: Path,
+) -> Path | None:
+    """Write the record of a step that was called alone beside its output; None for slices and cases."""
+    from .io.atomic import write_json
+
+    if not isinstance(result, Volume | Transform):
+        return None
+    engine = step.engine(parameters)
+    about = {
+        "GeneratedBy": [{"Name": "mriprep", "Version": version("mriprep")}],
+        "step": step.name,
+        "parameters": dict(parameters),
+        "engine": engine,
+        "engine_version": describe(step.kind, engine).version if step.kind and engine else None,
+        "inputs": {
+            k: {**_volume_facts(v), **_source_facts(v)} if isinstance(v, Volume) else str(v)
+            for k, v in inputs.items()
+        },
+        "output": _volume_facts(result)
+        if isinstance(result, Volume)
+        else {"matrix_ras": result.matrix.tolist(), **_grids(result)},
+        "references": [{"key": c.key, "text": c.text, "doi": c.doi} for c in step.citations],
+    }
+    return write_json(about, sidecar_path(path))
 
 
 def sidecar_path(path: Path) -> Path:

@@ -1,0 +1,5 @@
+"""``python -m mriprep``."""
+
+from mriprep.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""``python -m mriprep.cli``."""
+
+from mriprep.cli import main
+
+main()

@@ -1,0 +1,276 @@
+"""``run``, ``plan`` and ``recipes``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mriprep.core import Case, Grid, InputError, Volume
+
+_FILE = click.Path(path_type=Path)
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _recipe_options(command: Any) -> Any:
+    """What `run` and `plan` share."""
+    for option in reversed(
+        [
+            click.option(
+                "--recipe", "-r", "recipe_name", default="adult-t1", show_default=True,
+                help="A preset (see `mriprep recipes`) or the path of a YAML file.",
+            ),
+            click.option(
+                "--template", help="Template to register to: a file, 'mni152', or a TemplateFlow"
+                " name. Short for --set register.template=...",
+            ),
+            click.option(
+                "--set", "settings", multiple=True, metavar="STEP.PARAMETER=VALUE",
+                help="Set a parameter of the recipe; may be repeated.",
+            ),
+            click.option(
+                "--skip", multiple=True, metavar="STEP", help="Leave a step out; may be repeated."
+            ),
+            click.option("--series", help="Which DICOM series: number, or part of its description."),
+            click.option("--volume", type=int, help="Which volume of a 4D file, from 0."),
+            click.option("--contrast", help="Which contrast, if there are several (T1w, T2w, ...)."),
+            click.option("--mask", type=_FILE, help="A brain mask that comes with the scan."),
+            click.option("--labels", type=_FILE, help="Labels that come with the scan."),
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command(context_settings=_HELP, short_help="Preprocess a scan by a recipe.")
+@click.argument("source", type=_FILE, metavar="IN")
+@click.argument("output", type=_FILE, metavar="OUT")
+@_recipe_options
+@click.option("--name", help="The case's name in file names; from the input's name by default.")
+@click.option("--age", help="Age for the record: 7.5 (years) or 30mo.")
+@click.option("--dicom-engine", type=click.Choice(["dcm2niix", "dicom2nifti"]), default="dcm2niix",
+              show_default=True, help="What converts DICOM.")  # fmt: skip
+@click.option(
+    "--report/--no-report", default=True, show_default=True, help="Write the HTML report."
+)
+def run(source: Path, output: Path, **given: Any) -> int:
+    r"""Preprocess a scan by a recipe.
+
+    IN is an image, or a folder or zip of DICOM. OUT is a folder: it gets the
+    image, masks, transform and slices under names as in BIDS derivatives, a
+    JSON record beside each, and a report to open in a browser.
+
+    \b
+      mriprep run scan.nii.gz out/
+      mriprep run dicom/ out/ --series 3 --recipe guide --template head.nii.gz
+      mriprep run scan.nii.gz out/ --set n4.shrink=2 --skip slices
+    """
+    return run_case(source, output, **given)
+
+
+def run_case(source: Path, output: Path, *, results: list[Any] | None = None, **given: Any) -> int:
+    """Do what the command `run` does; `results`, if given, gets the outcome."""
+    from mriprep.api import checked_output, read_case
+    from mriprep.run import execute
+
+    recipe = _recipe(given)
+    age = parse_age(given["age"]) if given["age"] else None
+    folder = checked_output(output)
+    case = read_case(
+        source,
+        name=given["name"],
+        volume=given["volume"],
+        series=given["series"],
+        engine=given["dicom_engine"],
+    )
+    if age is not None:
+        case = Case(case.name, case.volumes, {**case.facts, "age": age, "age_from": "--age"})
+    contrast = given["contrast"] or case.reference
+    companions = {k: _companion(given[k], k) for k in ("mask", "labels")}
+    planned = _planned(recipe, {"image": case[contrast].grid}, companions)
+    from mriprep.cli.progress import watching
+
+    with watching([(s.name, s.seconds) for s in planned.steps]) as progress:
+        outcome = execute(recipe, case, contrast=contrast, progress=progress, **companions)
+    if results is not None:
+        results.append(outcome)
+    return _finish(outcome, folder, given["report"])
+
+
+def _finish(outcome: Any, folder: Path, with_report: bool) -> int:
+    """Write what there is, say where, and the exit code."""
+    from mriprep import derivatives
+
+    for warning in outcome.all_warnings:
+        click.secho("note: ", fg="yellow", nl=False, err=True)
+        click.echo(warning, err=True)
+    if outcome.failure is None:
+        written = derivatives.write(outcome, folder)
+    else:
+        written = [derivatives.write_failure(outcome, folder)]
+    if with_report:
+        from importlib.metadata import version
+
+        from mriprep.qc.report import write_report
+
+        page = folder / f"{outcome.case.name}_{outcome.contrast}.html"
+        write_report(outcome, page, version=version("mriprep"), outputs=written)
+        click.echo(f"report: {page}")
+    if outcome.failure is not None:
+        failure = outcome.failure
+        click.secho(f"stopped at '{failure.step}': ", fg="red", nl=False, err=True)
+        click.echo(failure.message, err=True)
+        if failure.hint:
+            click.echo(f"hint: {failure.hint}", err=True)
+        import os
+
+        if os.environ.get("MRIPREP_DEBUG") == "1" and outcome.error is not None:
+            raise outcome.error
+        return int(failure.exit_code)
+    seconds = sum(s.seconds for s in outcome.steps)
+    click.echo(f"{outcome.case.name}: {len(outcome.steps)} steps in {seconds:.1f} s")
+    for path in written[:6]:
+        click.echo(f"  {path}")
+    if len(written) > 6:
+        click.echo(f"  and {len(written) - 6} more in {written[-1].parent}")
+    return 0
+
+
+@click.command(context_settings=_HELP, short_help="Say what a recipe would do, reading no voxels.")
+@click.argument("source", type=_FILE, metavar="IN")
+@_recipe_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
+def plan(source: Path, as_json: bool, **given: Any) -> int:
+    """Say what a recipe would do to a scan: steps, engines, grids, memory, time.
+
+    Only headers are read, so a wrong parameter, a missing engine or a
+    missing template shows within a second.
+    """
+    recipe = _recipe(given)
+    grid = header_grid(source, given["series"], given["volume"])
+    grids = {k: _grid_of(given[k]) for k in ("mask", "labels") if given[k]}
+    planned = _plan_of(recipe, {"image": grid, **grids})
+    if as_json:
+        import json
+
+        click.echo(json.dumps(planned.to_dict(), indent=2))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{planned.recipe} on {source.name}: {grid}", title_justify="left")
+    for column in ("step", "parameters", "engine", "grid afterwards", "MB", "s"):
+        table.add_column(column, justify="right" if column in ("MB", "s") else "left")
+    for s in planned.steps:
+        parameters = ", ".join(f"{k}={v}" for k, v in s.parameters.items() if k != "engine")
+        after = str(s.after) if s.after else "depends on the voxels"
+        table.add_row(
+            s.name,
+            parameters,
+            s.engine_version or "",
+            after,
+            f"{s.memory_mb:.0f}",
+            f"{s.seconds:.1f}",
+        )
+    Console().print(table)
+    click.echo(
+        f"device: {planned.device}; about {planned.seconds:.0f} s and"
+        f" {planned.memory_mb / 1000:.1f} GB at most"
+    )
+    return 0
+
+
+@click.command(context_settings=_HELP, short_help="List the presets, or print one.")
+@click.argument("name", required=False)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of recipes, for editors.")
+def recipes(name: str | None, schema: bool) -> None:
+    r"""List the presets; with NAME, print its YAML, to be copied and changed.
+
+    \b
+      mriprep recipes adult-t1 > mine.yaml
+      mriprep recipes --schema > mriprep.schema.json
+    """
+    # The package's own attribute of this name is the function `mriprep.recipe`.
+    from mriprep.recipe import load, preset_text, presets
+    from mriprep.recipe import schema as recipe_schema
+
+    if schema:
+        import json
+
+        click.echo(json.dumps(recipe_schema(), indent=2))
+        return
+    if name:
+        click.echo(preset_text(name), nl=False)
+        return
+    for preset in presets():
+        found = load(preset)
+        click.secho(preset, bold=True)
+        click.echo(f"  {found.title}")
+        click.echo(f"  {' > '.join(e.step.name for e in found.entries)}\n")
+
+
+def parse_age(text: str) -> float:
+    """Age in years from ``7.5``, ``7.5y``, ``30mo`` or ``14d``."""
+    import re
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(y|yr|years?|mo|months?|d|days?)?\s*", text)
+    if not match:
+        raise InputError(f"'{text}' is not an age", hint="for instance 7.5 (years), 30mo or 14d")
+    unit = {"m": 12.0, "d": 365.25}.get((match[2] or "y")[0], 1.0)
+    age = float(match[1]) / unit
+    if age > 120:
+        raise InputError(f"an age of {age:g} years is not plausible", hint="months: 30mo")
+    return age
+
+
+def header_grid(source: Path, series: str | None, volume: int | None) -> Grid:
+    """The grid of a scan from headers alone."""
+    from mriprep.api import is_image
+    from mriprep.io.dicom import choose, scan
+    from mriprep.io.images import read_grid
+
+    if is_image(source):
+        return read_grid(source, volume=volume)
+    chosen = choose(scan(source), series)
+    if chosen.grid is None:
+        raise InputError(
+            f"the headers of {chosen} do not say where its slices lie",
+            hint="; ".join(chosen.problems) or None,
+        )
+    return chosen.grid
+
+
+def _grid_of(path: Path) -> Grid:
+    from mriprep.io.images import read_grid
+
+    return read_grid(path)
+
+
+def _recipe(given: dict[str, Any]) -> Any:
+    from mriprep.recipe import load, parse_settings
+
+    settings = parse_settings(given["settings"])
+    if given["template"]:
+        settings["register.template"] = given["template"]
+    return load(given["recipe_name"]).with_settings(settings).without(given["skip"])
+
+
+def _companion(path: Path | None, role: str) -> Volume | None:
+    if path is None:
+        return None
+    from mriprep.io.images import read_image
+
+    return read_image(path, role=role)
+
+
+def _planned(recipe: Any, grids: dict[str, Grid], companions: dict[str, Volume | None]) -> Any:
+    return _plan_of(
+        recipe, {**grids, **{k: v.grid for k, v in companions.items() if v is not None}}
+    )
+
+
+def _plan_of(recipe: Any, grids: dict[str, Any]) -> Any:
+    from mriprep.plan import make
+
+    return make(recipe, grids)

@@ -1,0 +1,96 @@
+"""Progress on stderr: a bar with the time left in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from mriprep.run import Progress
+
+#: Until a step ends, its share of the bar fills up to this part of it.
+_MOST = 0.95
+
+
+@contextmanager
+def watching(steps: list[tuple[str, float]]) -> Iterator[Progress]:
+    """A listener for :func:`mriprep.run.execute` that shows how far it is.
+
+    Parameters
+    ----------
+    steps : list of (name, expected seconds)
+        From the plan.
+    """
+    if not sys.stderr.isatty():
+        yield _lines(len(steps))
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    total = sum(s for _, s in steps)
+    bar = Bar(
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("reading", total=total)
+        now = {"done": 0.0, "expected": 0.0, "since": time.monotonic()}
+        over = threading.Event()
+
+        def creep() -> None:
+            while not over.wait(0.2):
+                elapsed = time.monotonic() - now["since"]
+                bar.update(task, completed=now["done"] + min(elapsed, _MOST * now["expected"]))
+
+        def listen(name: str, number: int, seconds: float) -> None:
+            now.update(
+                done=sum(s for _, s in steps[:number]), expected=seconds, since=time.monotonic()
+            )
+            bar.update(task, completed=now["done"], description=name or "writing")
+
+        thread = threading.Thread(target=creep, daemon=True)
+        thread.start()
+        try:
+            yield listen
+        finally:
+            over.set()
+            thread.join()
+
+
+def _lines(count: int) -> Progress:
+    began = {"name": "", "at": time.monotonic()}
+
+    def listen(name: str, number: int, _: float) -> None:
+        now = time.monotonic()
+        if began["name"]:
+            click.echo(f"[{number}/{count}] {began['name']}: {now - began['at']:.1f} s", err=True)
+        began.update(name=name, at=now)
+
+    return listen
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner with the time passed, in a terminal, for a step whose length is not known."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn(what), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task(what, total=None)
+        yield

@@ -1,0 +1,261 @@
+"""A command from each step's declaration."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import click
+
+from mriprep.core import Case, InputError, MriprepError, Role, Transform, Volume
+from mriprep.declare import Input, Parameter, Step, keeping
+
+_FILE = click.Path(path_type=Path)
+_TRANSFORM_ENDINGS = (".tfm", ".txt", ".mat")
+_MADE = {
+    "transform": "Transform to write: .tfm, .txt (ITK's text) or .mat.",
+    "slices": "Folder to write the slices and their table into.",
+}
+
+
+def command_of(step: Step) -> click.Command:
+    """The command of a step: input and output paths, an option for all else."""
+    main_input, *others = step.inputs
+    params: list[click.Parameter] = [
+        click.Argument(["input_path"], type=_FILE, metavar="IN"),
+        click.Argument(["output_path"], type=_FILE, metavar="OUT"),
+    ]
+    params += [_input_option(i) for i in others]
+    params += [_parameter_option(p) for p in step.parameters.values()]
+    if main_input.slot == "image":
+        params.append(
+            click.Option(["--volume"], type=int, help="Which volume of a 4D file, from 0.")
+        )
+        if "series" not in step.parameters:
+            params.append(click.Option(["--series"], help="Which series, if IN is DICOM."))
+    if step.each:
+        params.append(
+            click.Option(
+                ["--role"],
+                type=click.Choice([str(r) for r in Role]),
+                default="image",
+                show_default=True,
+                help="What the voxels of IN mean; interpolation follows from it.",
+            )
+        )
+    if step.kind == "bias":
+        params.append(click.Option(["--field"], type=_FILE, help="Write the bias field here too."))
+    return click.Command(
+        step.name,
+        callback=lambda **given: _run(step, **given),
+        params=params,
+        help=_help(step),
+        short_help=step.title,
+        epilog=_epilog(step),
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def _help(step: Step) -> str:
+    source = (
+        "IN: a DICOM folder or zip."
+        if step.inputs[0].slot == "source"
+        else "IN: an image (.nii, .nii.gz, .mgz, .nrrd, .mha), or a DICOM folder or zip."
+    )
+    made = _MADE.get(step.makes, "Image to write (.nii.gz, .nii, .nrrd, .mha).")
+    return f"{step.title}\n\n{step.description}\n\n\b\n{source}\nOUT: {made}"
+
+
+def _epilog(step: Step) -> str:
+    if not step.citations:
+        return ""
+    return "References: " + " ".join(f"{c.text} doi:{c.doi}" for c in step.citations)
+
+
+def _input_option(wanted: Input) -> click.Option:
+    names = ", ".join(("FILE", *wanted.words))
+    return click.Option(
+        [_flag(wanted.name), f"input_{wanted.name}"],
+        metavar=f"[{names}]" if wanted.words else "FILE",
+        required=not wanted.optional,
+        help=wanted.doc,
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _parameter_option(parameter: Parameter) -> click.Option:
+    default = None if parameter.required else parameter.default
+    name = [_flag(parameter.name), f"parameter_{parameter.name}"]
+    if isinstance(default, bool):
+        on_off = f"{_flag(parameter.name)}/--no-{parameter.name.replace('_', '-')}"
+        return click.Option(
+            [on_off, f"parameter_{parameter.name}"],
+            default=None,
+            help=f"{parameter.doc} [default: {'yes' if default else 'no'}]",
+        )
+    choices = parameter.choices
+    shown = _shown(default)
+    return click.Option(
+        name,
+        type=click.Choice([str(c) for c in choices]) if choices else click.STRING,
+        metavar=None if choices else _metavar(parameter),
+        required=parameter.required,
+        help=parameter.doc + (f" [default: {shown}]" if shown else ""),
+    )
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return ""
+    return " ".join(f"{v:g}" for v in default) if isinstance(default, tuple) else str(default)
+
+
+def _metavar(parameter: Parameter) -> str:
+    """What to give: kind of number, range, unit."""
+    base, low, high = "VALUE", "", ""
+    pending = [parameter.annotation]
+    while pending:
+        annotation = pending.pop()
+        for constraint in getattr(annotation, "__metadata__", ()):
+            low = next(
+                (f"{v:g}" for k in ("ge", "gt") if (v := getattr(constraint, k, None)) is not None),
+                low,
+            )
+            high = next(
+                (f"{v:g}" for k in ("le", "lt") if (v := getattr(constraint, k, None)) is not None),
+                high,
+            )
+        inner = get_args(annotation)
+        if get_origin(annotation) is tuple:
+            base = "'A B ...'" if base == "VALUE" else base + "|'A B ...'"
+        elif inner and get_origin(annotation) is not typing.Literal:
+            pending += reversed([a for a in inner if a is not type(None)])
+        elif annotation in (int, float, str):
+            base = {"int": "N", "float": "X", "str": "TEXT"}[annotation.__name__]
+    span = f" {low}..{high}" if low or high else ""
+    return f"{base}{span}{f' {parameter.unit}' if parameter.unit else ''}".replace(" ", "_")
+
+
+def value_of(text: Any, parameter: Parameter) -> Any:
+    """A value from the command line: numbers separated by spaces or commas are a tuple."""
+    if not isinstance(text, str) or parameter.choices:
+        default = parameter.choices and next((c for c in parameter.choices if str(c) == text), text)
+        return default if parameter.choices else text
+    parts = text.strip("[]() ").replace(",", " ").split()
+    if len(parts) > 1 and all(_is_number(p) for p in parts):
+        return tuple(float(p) if not p.lstrip("+-").isdigit() else int(p) for p in parts)
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
+    """Read, do, write."""
+    parameters = {
+        name: value_of(value, step.parameters[name])
+        for key, value in given.items()
+        if key.startswith("parameter_") and value is not None
+        for name in (key.removeprefix("parameter_"),)
+    }
+    checked = step.validate(parameters)
+    _check_output(step, output_path)
+    arguments: dict[str, Any] = {step.inputs[0].name: _main_input(step, input_path, given)}
+    for wanted in step.inputs[1:]:
+        value = given.get(f"input_{wanted.name}")
+        if value is not None:
+            arguments[wanted.name] = _other_input(wanted, value, given)
+    from mriprep.cli.progress import working
+
+    with keeping() as kept, working(step.name):
+        result = getattr(_module(step), step.name)(**{**arguments, **checked})
+    written = _write(step, result, output_path, checked)
+    for name, product in kept.items():
+        if not isinstance(product, Volume):
+            click.echo(f"{name.replace('_', ' ')}: {product}", err=True)
+    if given.get("field") is not None:
+        from mriprep.api import write
+
+        written.append(write(kept["bias_field"], given["field"]))
+    from mriprep.derivatives import step_record
+
+    record = step_record(step, checked, arguments, result, output_path)
+    click.echo(f"wrote {', '.join(p.name for p in written[:3])}"
+               + (f" and {len(written) - 3} more" if len(written) > 3 else "")
+               + (f", {record.name}" if record else ""), err=True)  # fmt: skip
+
+
+def _module(step: Step) -> Any:
+    import importlib
+
+    return importlib.import_module(f"mriprep.steps.{step.name}")
+
+
+def _check_output(step: Step, path: Path) -> None:
+    """Refuse what could not be written before anything is computed."""
+    if step.makes == "transform" and path.suffix not in _TRANSFORM_ENDINGS:
+        raise InputError(
+            f"a transform cannot be written as '{path.name}'",
+            hint=f"{step.name} makes a transform: give a name that ends on"
+            f" {', '.join(_TRANSFORM_ENDINGS)}; `mriprep resample --to` takes it from there",
+        )
+    if step.makes not in ("transform", "slices"):
+        from mriprep.io.images import check_writable
+
+        check_writable(path)
+
+
+def _main_input(step: Step, path: Path, given: Mapping[str, Any]) -> Any:
+    if step.inputs[0].slot == "source":
+        return path
+    return _image(path, given.get("role") or "image", given.get("volume"), given.get("series"))
+
+
+def _image(path: Path, role: str, volume: int | None = None, series: str | None = None) -> Volume:
+    from mriprep.api import read
+
+    found = read(path, role=role, volume=volume, series=series)
+    return found[found.reference] if isinstance(found, Case) else found
+
+
+def _other_input(wanted: Input, value: str, given: Mapping[str, Any]) -> Any:
+    if value in wanted.words:
+        return value
+    path = Path(value)
+    if wanted.slot == "transform" and path.suffix in _TRANSFORM_ENDINGS:
+        from mriprep.api import read_transform
+
+        return read_transform(path)
+    role = wanted.slot if wanted.slot in ("mask", "labels", "probability") else "image"
+    try:
+        return _image(path, role)
+    except MriprepError as error:
+        error.message = f"--{wanted.name}: {error.message}"
+        raise
+
+
+def _write(step: Step, result: Any, path: Path, parameters: Mapping[str, Any]) -> list[Path]:
+    from mriprep.api import write
+
+    if isinstance(result, Case):
+        from mriprep.derivatives import sidecar_path
+        from mriprep.io.atomic import write_json
+
+        facts = {"contrast": result.reference, **result.facts}
+        image = write(result[result.reference], path)
+        return [image, write_json(facts, sidecar_path(path))]
+    if isinstance(result, Volume | Transform):
+        return [write(result, path)]
+    from mriprep.io.slices import write_slices
+
+    return write_slices(result, path, stem=path.name or "slices", format=parameters.get("format"))
