@@ -66,14 +66,15 @@ def field(
     n4.SetNumberOfThreads(2)
     try:
         n4.Execute(sitk.Shrink(full, factors), sitk.Shrink(region, factors))
-        log_field = sitk.GetArrayViewFromImage(n4.GetLogBiasFieldAsImage(full)).T
-        return image.replace(np.exp(log_field, dtype=np.float32))
+        # A copy: a view would outlive the image that it looks at.
+        log_field = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(full))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise EngineError(
             f"SimpleITK's N4 failed: {reason}",
             hint="is the mask large enough? a smaller shrink keeps more of it",
         ) from error
+    return image.replace(np.ascontiguousarray(np.exp(log_field, dtype=np.float32).T))
 
 
 def _to_sitk(array: np.ndarray, spacing: tuple[float, float, float]) -> object:  # type: ignore[type-arg]
