@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
 import tempfile
 import weakref
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from mriprep.core import InputError
@@ -15,6 +17,10 @@ from mriprep.core import InputError
 LARGEST = 64 * 2**30
 #: An archive with more members than this is refused.
 MOST_MEMBERS = 500_000
+
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, OSError,
+)  # fmt: skip
 
 
 class Unpacked:
@@ -66,7 +72,7 @@ def unzip(source: Path) -> Unpacked:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as packed, open(target, "xb") as file:
                     shutil.copyfileobj(packed, file, 2**20)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except _DAMAGED as error:
         unpacked.close()
         raise InputError(
             f"the archive cannot be unpacked ({type(error).__name__})",

@@ -20,14 +20,26 @@ _DWI = _begins("dwi", "dti", "diff", "adc(?![a-z])", "tracew?(?![a-z])", "tensor
 _BOLD = _begins("bold", "fmri", "resting", "rest[0-9]*(?![a-z])", "task", "func")
 # Weighted by susceptibility, flow or a field, or a map: not one of the contrasts known here.
 _OTHER = re.compile(
-    r"t[12][ _-]*(?:\*|star|map|rho|fl2d|ffe)|swi(?![a-z])|swan|qsm|(?<![a-z])tof(?![a-z])"
-    r"|angio|(?<![a-z])mra(?![a-z])|field.?map|(?<![a-z])b0.?(?:map|ns)"
+    r"t2[ _-]*(?:\*|star|fl2d|ffe)|t[12][ _-]*(?:map|rho)|swi(?![a-z])|swan|qsm|(?<![a-z])tof(?![a-z])"
+    r"|angio|(?<![a-z])mra(?![a-z])|field.?map|(?<![a-z0-9])b0(?![0-9])"
 )
 _FLAIR = re.compile(r"flair|dark.?fluid")
-_T1 = re.compile(r"(?<![a-z0-9])t1(?![0-9])|mp2?rage|(?<![a-z])(?:tfl|i?r?f?spgr|bravo)(?![a-z])")
-_T2 = _begins("t2(?![0-9])")
+_T1 = re.compile(
+    r"t1w|(?<![a-z0-9])(?:s|ce|3d)?t1(?![0-9])|mp2?rage|(?<![a-z])(?:tfl|i?r?f?spgr|bravo)(?![a-z])"
+)
+_T2 = re.compile(r"t2w|(?<![a-z0-9])(?:s|3d)?t2(?![0-9])")
 _PD = _begins("pd(?![a-z])", "pd[ _-]?w", "proton")
 _GADOLINIUM = _begins("gad", "gd(?![a-z])", "post(?![a-z])", "ce(?![a-z])", "t1c(?![a-z])", "km(?![a-z])")  # fmt: skip
+
+# Values of AcquisitionContrast (DICOM PS3.3 C.8.13.2.1.1).
+_ACQUISITION = {
+    "T1": "T1w",
+    "T2": "T2w",
+    "PROTON_DENSITY": "PDw",
+    "FLUID_ATTENUATED": "FLAIR",
+    "DIFFUSION": "dwi",
+    "PERFUSION": "perf",
+}
 
 
 def guess(
@@ -39,6 +51,7 @@ def guess(
     repetition_ms: float | None = None,
     echo_ms: float | None = None,
     inversion_ms: float | None = None,
+    acquisition: str = "",
     contrast_agent: bool = False,
 ) -> str | None:
     """Guess the contrast of an MR series, a BIDS suffix where there is one.
@@ -53,6 +66,8 @@ def guess(
         ScanningSequence (``SE``, ``IR``, ``GR``, ``EP``) and SequenceVariant.
     repetition_ms, echo_ms, inversion_ms : float, optional
         TR, TE and TI, in ms.
+    acquisition : str
+        AcquisitionContrast, which multi-frame headers have.
     contrast_agent : bool
         Whether the header names a contrast agent.
 
@@ -78,7 +93,7 @@ def guess(
             return "T1c"
         if found is not None:
             return found or None
-    found = _by_timing(
+    found = _ACQUISITION.get(acquisition.upper()) or _by_timing(
         sequences, {v.upper() for v in variant}, repetition_ms, echo_ms, inversion_ms
     )
     return "T1c" if found == "T1w" and contrast_agent else found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import GeometryError, Grid, Volume
+from mriprep.core import EngineError, GeometryError, Grid, Volume
 from mriprep.core.grid import FloatArray
 
 #: Slices nearer than this lie at one position (mm).
@@ -176,7 +176,7 @@ def _say_missing(grid: Grid, missing: tuple[int, ...]) -> str:
     places = []
     for index in missing[:5]:
         x, y, z = grid.to_world([*middle, index])
-        places.append(f"number {index + 1}, centred at ({x:.1f}, {y:.1f}, {z:.1f}) mm")
+        places.append(f"number {index + 1}, centred at ({x:.1f}, {y:.1f}, {z:.1f}) mm RAS")
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return (
         f"{len(missing)} of {grid.shape[2]} slices missing: {'; '.join(places)}{more}"
@@ -206,18 +206,16 @@ def place(stacked: Volume, grid: Grid, missing: tuple[int, ...]) -> Volume:
 
     Raises
     ------
-    GeometryError
-        If the two do not fit.
+    EngineError
+        If the converted slices are not those of the grid.
     """
-    target, axis, backwards = _along(grid, stacked.grid)
+    target, axis, backwards = along(grid, stacked.grid)
     length = target.shape[axis]
     gaps = sorted(length - 1 - i if backwards else i for i in missing)
     there = np.setdiff1d(np.arange(length), gaps)
     expected = tuple(len(there) if a == axis else n for a, n in enumerate(target.shape))
     if stacked.shape != expected:
-        raise GeometryError(
-            f"the converted slices form {stacked.shape}, the headers say {expected}"
-        )
+        raise EngineError(f"the converted slices form {stacked.shape}, the headers say {expected}")
     slices = np.moveaxis(stacked.data, axis, 0)
     whole = np.zeros((length, *slices.shape[1:]), dtype=slices.dtype)
     whole[there] = slices
@@ -228,16 +226,37 @@ def place(stacked: Volume, grid: Grid, missing: tuple[int, ...]) -> Volume:
         mixed = (1 - weight) * whole[low].astype(np.float64) + weight * whole[high]
         whole[gap] = mixed if slices.dtype.kind == "f" else np.round(mixed)
     return stacked.replace(
-        np.moveaxis(whole, 0, axis), grid=target, interpolated_slices=gaps, slice_axis=axis
+        np.moveaxis(whole, 0, axis),
+        grid=target,
+        interpolated_slices=gaps,
+        slice_axis=axis,
     )
 
 
-def _along(grid: Grid, like: Grid) -> tuple[Grid, int, bool]:
-    """The grid with its axes permuted and flipped along another's, and where its third axis went."""
+def along(grid: Grid, like: Grid) -> tuple[Grid, int, bool]:
+    """Permute and flip the axes of a grid along another's.
+
+    Unlike naming both by the nearest anatomical axes, this is stable for
+    volumes at 45 degrees.
+
+    Returns
+    -------
+    grid : Grid
+        The same points, axes along those of `like`.
+    axis : int
+        Where the third axis went.
+    backwards : bool
+        Whether it was flipped.
+
+    Raises
+    ------
+    EngineError
+        If the two grids' axes are not parallel.
+    """
     cosines = like.direction.T @ grid.direction
     order = [int(np.argmax(np.abs(cosines[axis]))) for axis in range(3)]
     if sorted(order) != [0, 1, 2] or np.abs(cosines[range(3), order]).min() < 0.99:
-        raise GeometryError("the converted slices do not lie along the header's directions")
+        raise EngineError("the converted slices do not lie along the header's directions")
     affine = np.eye(4)
     start = np.zeros(3)
     for new, old in enumerate(order):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from mriprep import engines
 from mriprep.core import Case
 from mriprep.declare import Citation, step
 
@@ -54,4 +55,4 @@ def convert(
     """
     from mriprep.io.dicom import read_dicom
 
-    return read_dicom(Path(source), series=series, engine=engine)
+    return read_dicom(source, engines.load("dicom", engine).convert, series=series)

@@ -1,0 +1,93 @@
+"""Facts of a DICOM header under BIDS names and units, and what must be kept out of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .dicom_values import first, scanning_sequence, words
+
+_TIMING = "MRTimingAndRelatedParametersSequence"
+_NUMBERS: tuple[tuple[str, str, tuple[str, str], float], ...] = (
+    # BIDS name, DICOM keyword, where multi-frame files keep it, factor to BIDS units
+    ("MagneticFieldStrength", "MagneticFieldStrength", ("", ""), 1),
+    ("RepetitionTime", "RepetitionTime", (_TIMING, "RepetitionTime"), 1e-3),
+    ("InversionTime", "InversionTime", ("MRModifierSequence", "InversionTimes"), 1e-3),
+    ("FlipAngle", "FlipAngle", (_TIMING, "FlipAngle"), 1),
+    ("SliceThickness", "SliceThickness", ("PixelMeasuresSequence", "SliceThickness"), 1),
+)
+_TEXTS: tuple[tuple[str, Callable[[Any], str]], ...] = (
+    ("Modality", lambda ds: str(ds.get("Modality") or "")),
+    ("Manufacturer", lambda ds: str(ds.get("Manufacturer") or "")),
+    ("ManufacturersModelName", lambda ds: str(ds.get("ManufacturerModelName") or "")),
+    ("MRAcquisitionType", lambda ds: str(ds.get("MRAcquisitionType") or "")),
+    ("ScanningSequence", lambda ds: "_".join(scanning_sequence(ds))),
+    ("SequenceVariant", lambda ds: "_".join(words(ds.get("SequenceVariant")))),
+)
+
+
+def bids_facts(ds: Any, echo: float | None) -> dict[str, Any]:
+    """What is worth knowing of a scan; `echo` in ms. Names are filled in by the caller."""
+    facts: dict[str, Any] = {name: text for name, read in _TEXTS if (text := read(ds).strip())}
+    for name, keyword, inside, factor in _NUMBERS:
+        value = first(ds, keyword, inside)
+        if value is not None and (value > 0 or name == "FlipAngle"):
+            facts[name] = round(value * factor, 6)
+    if echo:
+        facts["EchoTime"] = round(echo * 1e-3, 6)
+    if (age := age_years(ds)) is not None:
+        facts["age"] = age
+    if (sex := str(ds.get("PatientSex") or "").strip().upper()) in ("F", "M", "O"):
+        facts["sex"] = sex
+    return facts
+
+
+def has_agent(ds: Any) -> bool:
+    """Whether a contrast agent is named."""
+    return str(ds.get("ContrastBolusAgent") or "").strip().lower() not in ("", "no", "none", "0")
+
+
+def age_years(ds: Any) -> float | None:
+    """Age at the scan in years, from PatientAge or else from the birth date and the scan's date."""
+    age = None
+    match = re.fullmatch(r"0*(\d+)([YMWD]?)", str(ds.get("PatientAge") or "").strip().upper())
+    if match and int(match[1]):  # "000Y" is a filler, or too coarse for an infant
+        unit = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}[match[2]]
+        age = int(match[1]) * unit
+    else:
+        birth, scan = (
+            _day(ds.get("PatientBirthDate")),
+            _day(ds.get("StudyDate")) or _day(ds.get("SeriesDate")),
+        )
+        if birth is not None and scan is not None:
+            age = float((scan - birth) / np.timedelta64(1, "D")) / 365.25
+    # Outside these it is a filler: a birth date of 1900-01-01, or that of the scan.
+    return round(age, 2) if age is not None and 0 < age <= 110 else None
+
+
+def _day(value: Any) -> np.datetime64 | None:
+    match = re.fullmatch(r"(\d{4})[.]?(\d{2})[.]?(\d{2})", str(value or "").strip())
+    if not match:
+        return None
+    try:
+        return np.datetime64("-".join(match.groups()), "D")
+    except ValueError:
+        return None
+
+
+def private_words(ds: Any) -> list[str]:
+    """The words of the patient's name and identifier."""
+    texts = [str(ds.get(k) or "") for k in ("PatientName", "PatientID")]
+    return [w for text in texts for w in re.split(r"[\s^=,_]+", text) if len(w) >= 3]
+
+
+def without(text: str, private: Sequence[str]) -> str:
+    """The text without the patient's names, which a few sites write into it."""
+    for word in private:
+        text = re.sub(
+            rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", "[removed]", text, flags=re.IGNORECASE
+        )
+    return text.strip()
