@@ -37,22 +37,22 @@ def median_3(data: FloatImage) -> FloatImage:
     return result
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _low(a, b):  # type: ignore[no-untyped-def]
     return a if a < b else b
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _high(a, b):  # type: ignore[no-untyped-def]
     return b if a < b else a
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _middle(a, b, c):  # type: ignore[no-untyped-def]
     return _high(_low(a, b), _low(_high(a, b), c))
 
 
-@numba.njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(parallel=True, cache=True)
 def _median_3(data):  # type: ignore[no-untyped-def]
     nx, ny, nz = data.shape
     out = np.empty_like(data)
@@ -78,7 +78,7 @@ def _median_3(data):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _middle_27(lines, k):  # type: ignore[no-untyped-def]
     """The median of three sorted columns of nine.
 

@@ -218,9 +218,13 @@ def nearest(
     data: npt.NDArray[Any], matrix: Matrix, shape: tuple[int, int, int]
 ) -> npt.NDArray[Any]:
     """The value of the nearest voxel, in the input's own type."""
-    out = np.empty(shape, data.dtype)
-    _nearest(np.ascontiguousarray(data), np.ascontiguousarray(matrix), out)
-    return out
+    if data.dtype.itemsize > 8:  # long double
+        data = data.astype(np.float64)
+    # Bits are copied, so that every type and byte order will do; 0 has no bits set in any.
+    bits = np.ascontiguousarray(data).view(f"u{data.dtype.itemsize}")
+    out = np.empty(shape, bits.dtype)
+    _nearest(bits, np.ascontiguousarray(matrix), out)
+    return out.view(data.dtype)
 
 
 def vote(
@@ -236,11 +240,9 @@ def vote(
     points within each output voxel along its axes, for outputs coarser than
     the input.
     """
-    out = np.empty(shape, data.dtype)
-    _vote(
-        np.ascontiguousarray(data),
-        np.ascontiguousarray(matrix),
-        np.asarray(subsamples, np.int64),
-        out,
-    )
-    return out
+    # Few types, since each is compiled anew: a byte, a usual integer, a long one.
+    fits = (t for t in (np.uint8, np.int32) if np.can_cast(data.dtype, t))
+    work = np.ascontiguousarray(data, next(fits, np.int64))
+    out = np.empty(shape, work.dtype)
+    _vote(work, np.ascontiguousarray(matrix), np.asarray(subsamples, np.int64), out)
+    return out.astype(data.dtype, copy=False)

@@ -23,7 +23,7 @@ def finite(image: Volume, step: str) -> FloatImage:
         warnings.warn(
             f"{step}: {count} voxels of {values.size} are NaN or infinite; taken as 0",
             MriprepWarning,
-            stacklevel=3,
+            stacklevel=4,  # this function, the step, its checks, the caller
         )
         values[bad] = 0
     return values
@@ -38,16 +38,18 @@ def otsu(values: npt.NDArray[Any], bins: int = 256) -> float:
     Parameters
     ----------
     values : array
-        Finite values, any shape. The histogram spans their range.
+        Finite values, not all the same, any shape. The histogram spans their range.
     bins : int
         Bins of the histogram.
 
     Returns
     -------
     float
-        Values above it are the upper class.
+        The largest value of the lower class: what lies above it is the upper class.
     """
-    counts, edges = np.histogram(values, bins)
+    values = values.ravel(order="K")  # no copy, whichever way the array lies in memory
+    low, high = float(values.min()), float(values.max())
+    counts, edges = np.histogram(values, bins, (low, high))
     centres = (edges[:-1] + edges[1:]) / 2
     weight = counts.astype(np.float64)
     below = np.cumsum(weight)
@@ -56,22 +58,53 @@ def otsu(values: npt.NDArray[Any], bins: int = 256) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):
         gap = moment / below - (moment[-1] - moment) / above
         between = np.where((below > 0) & (above > 0), below * above * gap**2, -1.0)
-    # Within a gap of the histogram every threshold is equally good: take the
-    # upper edge of the first best bin.
-    return float(edges[int(np.argmax(between)) + 1])
+    # Within a gap of the histogram every threshold is equally good: take the first.
+    best = int(np.argmax(between))
+    return float(values.max(where=values < edges[best + 1], initial=low))
 
 
-def foreground(image: Volume, step: str) -> BoolImage:
-    """What Otsu's threshold keeps of an image: bool, the image's shape.
+def otsu_threshold(values: npt.NDArray[Any], step: str) -> float:
+    """Otsu's threshold of an image, not misled by a few extreme voxels.
+
+    The histogram is cut at the 0.1 and 99.9 percentile (of evenly spread
+    voxels, a few hundred thousand): a single spike would else stretch it
+    until everything else lies in one bin.
 
     Raises
     ------
     InputError
         If the image is empty or constant, so that nothing can be told apart.
     """
-    values = finite(image, step)
     varied(values, step)
-    return values > otsu(values)
+    # Every few voxels along each axis, so that the layout in memory does not matter.
+    stride = int(max((values.size / 2**18) ** (1 / values.ndim), 1))
+    sample = values[(slice(None, None, stride),) * values.ndim]
+    low, high = np.percentile(sample, (0.1, 99.9))
+    return otsu(values if low == high else np.clip(values, low, high))
+
+
+def parted(image: Volume, step: str) -> tuple[BoolImage, float]:
+    """The foreground of an image by Otsu's threshold, and the threshold.
+
+    NaN and infinities are taken as the least value, so that they are never
+    foreground.
+
+    Raises
+    ------
+    InputError
+        If the image is empty or constant, so that nothing can be told apart.
+    """
+    values = image.floats()
+    known = np.isfinite(values)
+    if not known.all():
+        values[~known] = values[known].min() if known.any() else 0
+    threshold = otsu_threshold(values, step)
+    return values > threshold, threshold
+
+
+def foreground(image: Volume, step: str) -> BoolImage:
+    """What Otsu's threshold keeps of an image, see :func:`parted`: bool, the image's shape."""
+    return parted(image, step)[0]
 
 
 def varied(values: npt.NDArray[Any], step: str, where: str = "image") -> None:
@@ -127,5 +160,8 @@ def region(
             raise InputError(f"{step}: the mask is empty", hint="check the brain extraction")
         return inside
     if within == "whole":
-        return np.isfinite(image.data)
+        everywhere: BoolImage = np.isfinite(image.data)
+        if not everywhere.any():
+            raise InputError(f"{step}: every voxel of the image is NaN or infinite")
+        return everywhere
     return foreground(image, step)

@@ -1,0 +1,97 @@
+"""The median filter and its kernel."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mriprep.core import MriprepWarning, RecipeError, Volume
+from mriprep.declare import get
+from mriprep.kernels.median import SORT_9, median_3
+from mriprep.steps.denoise import denoise
+
+SHAPES = [(9, 10, 11), (2, 12, 13), (12, 2, 13), (12, 13, 2), (1, 1, 7), (1, 1, 1), (3, 3, 40)]
+
+
+def test_the_network_sorts():
+    """A network that sorts all words of zeros and ones sorts everything (Knuth's 0-1 principle)."""
+    for word in itertools.product((0, 1), repeat=9):
+        wires = list(word)
+        for a, b in SORT_9:
+            wires[a], wires[b] = min(wires[a], wires[b]), max(wires[a], wires[b])
+        assert wires == sorted(word)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("top", [2, 1000])
+def test_kernel_is_scipy_to_the_bit(shape, top):
+    """Few values make ties and zeros and ones make every order of ranks; many make none."""
+    data = np.random.default_rng(0).integers(0, top, shape).astype(np.float32) / 7 - 3
+    assert np.array_equal(median_3(data), ndimage.median_filter(data, 3, mode="nearest"))
+
+
+@pytest.mark.parametrize("size", [3, 5, 7])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
+def test_as_scipy(dtype, size):
+    rng = np.random.default_rng(1)
+    data = rng.integers(0, 250, (12, 2, 9)).astype(dtype)
+    before = data.copy()
+    result = denoise(Volume(data, np.eye(4)), size=size)
+    assert np.array_equal(result.data, ndimage.median_filter(data, size, mode="nearest"))
+    assert result.data.dtype == dtype
+    assert np.array_equal(data, before)
+
+
+def test_large_integers_are_not_rounded():
+    data = np.random.default_rng(2).integers(2**30, 2**30 + 50, (5, 6, 7)).astype(np.int32)
+    result = denoise(Volume(data, np.eye(4)))
+    assert np.array_equal(result.data, ndimage.median_filter(data, 3, mode="nearest"))
+
+
+def test_any_layout_of_memory():
+    data = np.asfortranarray(np.random.default_rng(3).normal(size=(6, 7, 8)))[::-1, :, ::2]
+    result = denoise(Volume(data, np.eye(4))).data
+    assert result.dtype == np.float32
+    assert np.array_equal(result, ndimage.median_filter(data.astype(np.float32), 3, mode="nearest"))
+
+
+def test_no_dark_frame_and_no_impulses():
+    data = np.full((10, 10, 10), 100, np.int16)
+    data[4, 4, 4], data[0, 0, 0] = 3000, 0
+    assert (denoise(Volume(data, np.eye(4))).data == 100).all()
+
+
+def test_nan_does_not_spread():
+    data = np.full((6, 6, 6), 2, np.float32)
+    data[3, 3, 3] = np.nan
+    with pytest.warns(MriprepWarning, match="denoise: 1 voxels"):
+        result = denoise(Volume(data, np.eye(4)))
+    assert (result.data == 2).all()
+
+
+def test_a_mask_stays_a_mask():
+    inside = np.random.default_rng(4).random((8, 8, 8)) > 0.4
+    for size in (3, 5):
+        result = denoise(Volume(inside, np.eye(4), "mask"), size=size)
+        expected = ndimage.median_filter(inside.astype(np.uint8), size, mode="nearest")
+        assert result.role == "mask"
+        assert np.array_equal(result.data, expected > 0)
+
+
+def test_geometry_and_facts_are_kept():
+    affine = np.diag([2, 3, 4, 1.0])
+    image = Volume(np.zeros((3, 3, 3)), affine, meta={"contrast": "T1w"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = denoise(image)
+    assert result.grid == image.grid
+    assert result.meta == image.meta
+
+
+def test_another_size_is_refused():
+    with pytest.raises(RecipeError, match=r"denoise\.size = 4"):
+        get("denoise").validate({"size": 4})
