@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,12 @@ GZIP_LEVEL = 1
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn the errors of reading a file into an InputError that says what is wrong with it."""
-    import zlib
+    import gzip
 
-    from isal import igzip, isal_zlib
+    from isal import isal_zlib
 
+    # isal's stub declares an instance where there is a class.
+    damage = gzip.BadGzipFile, cast(type[Exception], isal_zlib.error)
     try:
         yield
     except EOFError as error:
@@ -36,10 +38,15 @@ def explained(path: Path) -> Iterator[None]:
             f"{path} is truncated: it ends before its voxels do",
             hint="copy or convert it again from its source",
         ) from error
-    except (igzip.BadGzipFile, isal_zlib.IsalError, zlib.error) as error:
+    except damage as error:
         raise InputError(
             f"{path} is damaged: it cannot be unpacked ({error})",
             hint="copy or convert it again from its source",
+        ) from error
+    except MemoryError as error:
+        raise InputError(
+            f"{path} holds more voxels than there is memory for",
+            hint="close other programs, or check that the header's sizes are right",
         ) from error
     except OSError as error:
         raise InputError(
@@ -91,14 +98,14 @@ def read_voxels(header: Header, volume: int = 0) -> npt.NDArray[Any]:
     # With the volumes' axis varying fastest, one volume is spread over the whole file.
     first = 0 if header.interleaved else count * volume
     wanted = count * header.volumes if header.interleaved else count
-    stored = np.empty(wanted // header.dtype.itemsize, header.dtype)
     skip = header.block.skip + first
     with explained(header.path), opened(header.block, skip + wanted) as stream:
+        stored = np.empty(wanted // header.dtype.itemsize, header.dtype)
         if header.block.codec == "raw":
             stream.seek(skip, io.SEEK_CUR)
         else:
             stream.seek(skip)
-        _fill(stream, memoryview(stored).cast("B"))
+        _fill(stream, _bytes(stored))
         if header.block.codec == "gzip" and header.volumes == 1:
             _to_the_end(stream)
     if header.interleaved:
@@ -127,7 +134,8 @@ def _to_the_end(stream: io.BufferedIOBase) -> None:
 def _native(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if voxels.dtype.isnative:
         return voxels
-    return voxels.byteswap(inplace=True).view(voxels.dtype.newbyteorder("="))
+    swapped: npt.NDArray[Any] = voxels.byteswap(inplace=True).view(voxels.dtype.newbyteorder("="))
+    return swapped
 
 
 def _scaled(voxels: npt.NDArray[Any], header: Header) -> npt.NDArray[Any]:
@@ -137,19 +145,37 @@ def _scaled(voxels: npt.NDArray[Any], header: Header) -> npt.NDArray[Any]:
     precise = np.float64 if voxels.dtype.itemsize > 2 and voxels.dtype != np.float32 else np.float32
     values = np.multiply(voxels, header.slope, dtype=precise)
     values += header.inter
-    return values.astype(np.float32, copy=False)
+    scaled: npt.NDArray[Any] = values.astype(np.float32, copy=False)
+    return scaled
 
 
-def write_voxels(file: io.BufferedIOBase, data: npt.NDArray[Any], dtype: npt.DTypeLike) -> None:
-    """Write an (X, Y, Z) array as little-endian numbers, X varying fastest, without a second copy."""
+def slabs(data: npt.NDArray[Any], dtype: npt.DTypeLike) -> Iterator[memoryview]:
+    """Give the bytes of an (X, Y, Z) array as little-endian numbers, X varying fastest, without a second array."""
     target = np.dtype(dtype).newbyteorder("<")
+    if data.dtype == bool and target == np.uint8:
+        data = data.view(np.uint8)
     if data.dtype == target and data.flags.f_contiguous:
-        file.write(memoryview(data.ravel(order="K")).cast("B"))
+        yield _bytes(data)
         return
-    slices = max(1, CHUNK // max(1, data[..., :1].size * target.itemsize))
+    rounded = data.dtype.kind == "f" and target.kind in "iu"
+    slices = max(1, CHUNK // (data[..., :1].size * target.itemsize))
     for start in range(0, data.shape[2], slices):
-        slab = data[..., start : start + slices].astype(target, order="F")
-        file.write(memoryview(slab.ravel(order="K")).cast("B"))
+        slab = data[..., start : start + slices]
+        slab = (np.rint(slab) if rounded else slab).astype(target, order="F")
+        yield _bytes(slab)
+
+
+def _bytes(array: npt.NDArray[Any]) -> memoryview:
+    """The memory of a contiguous array as bytes, without a copy."""
+    return array.ravel(order="K").view(np.uint8).data
+
+
+def zlibbed(data: npt.NDArray[Any], dtype: npt.DTypeLike) -> list[bytes]:
+    """Pack an array's bytes as a zlib stream, in pieces."""
+    from isal import isal_zlib
+
+    packer = isal_zlib.compressobj(GZIP_LEVEL)
+    return [*(packer.compress(slab) for slab in slabs(data, dtype)), packer.flush()]
 
 
 @contextlib.contextmanager

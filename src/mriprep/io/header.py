@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from mriprep.core import Grid, InputError
+from mriprep.core import GeometryError, Grid, InputError
 from mriprep.core.grid import FloatArray
 
 #: From ITK's and DICOM's world (x to the left, y to the back) to ours, and back.
@@ -21,6 +23,8 @@ MAX_COMPRESSION = 1032
 
 #: Millimetres in a unit of length, as formats name them.
 MILLIMETRES = {"m": 1000.0, "mm": 1.0, "um": 0.001}
+
+_LONGEST_TEXT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -199,6 +203,58 @@ def size_fault(header: Header) -> InputError | None:
         f" the file has room for {max(room, 0)}",
         hint="copy or convert it again from its source",
     )
+
+
+def geometry_fault(
+    path: Path, affine: FloatArray, spacing: npt.ArrayLike = (1, 1, 1)
+) -> GeometryError | None:
+    """Why an affine (4, 4), or the spacing it was made from, cannot be used, or None."""
+    try:
+        if not (np.asarray(spacing) > 0).all():  # NaN too
+            raise GeometryError(f"spacing {np.asarray(spacing).tolist()} mm")
+        Grid((1, 1, 1), affine)
+    except GeometryError as error:
+        return GeometryError(
+            f"{path} does not say where its voxels lie: {error.message}",
+            hint="convert it again from its source; `mriprep inspect` shows what the header holds",
+        )
+    return None
+
+
+def header_text(path: Path, end: bytes) -> tuple[str, int]:
+    """Read the text at the start of a file, up to and with the regular expression `end`.
+
+    Returns
+    -------
+    text : str
+        The header; the whole file where `end` does not come.
+    start : int
+        The byte after it.
+    """
+    with path.open("rb") as file:
+        head = file.read(_LONGEST_TEXT)
+    found = re.search(end, head)
+    if not found and len(head) == _LONGEST_TEXT:
+        raise InputError(f"{path} is damaged: its header does not end")
+    start = found.end() if found else len(head)
+    return head[:start].decode("latin-1"), start
+
+
+def beside(path: Path, name: str) -> Path:
+    """Find the data file that a header names, in the header's folder or below it."""
+    part = Path(name)
+    if part.is_absolute() or ".." in part.parts or "%" in name or name.upper().startswith("LIST"):
+        raise InputError(
+            f"{path} has its voxels in '{name}'; one file in the same folder is accepted",
+            hint="write it again as one file, for instance .nii.gz",
+        )
+    file = path.parent / part
+    if not file.is_file():
+        raise InputError(
+            f"{path} has its voxels in '{name}', which does not exist",
+            hint="keep the header and its data file together",
+        )
+    return file
 
 
 def unit_oddity(name: str, factor: float) -> Oddity:
