@@ -34,10 +34,8 @@ class Blob:
         Where the cone ends.
     end_radius : float, optional
         Radius there; the one at the start if left out.
-    shell : float, optional
+    wall : float, optional
         Half the thickness of a hollow solid's wall, mm; solid if left out.
-    opacity : float
-        Fraction of the place that the tissue takes; the rest shows what lies beneath.
     """
 
     tissue: str
@@ -45,8 +43,7 @@ class Blob:
     radii: Point
     end: Point | None = None
     end_radius: float | None = None
-    shell: float | None = None
-    opacity: float = 1.0
+    wall: float | None = None
 
     def mirrored(self) -> Blob:
         """The same solid on the other side of the head."""
@@ -55,10 +52,10 @@ class Blob:
         return replace(self, center=(-x, y, z), end=end)
 
 
-def ball(tissue: str, center: Point, radii: float | Point, **more: float) -> Blob:
+def ball(tissue: str, center: Point, radii: float | Point, wall: float | None = None) -> Blob:
     """An ellipsoid, a sphere if one radius is given."""
     full = (radii, radii, radii) if isinstance(radii, (int, float)) else radii
-    return Blob(tissue, center, full, **more)
+    return Blob(tissue, center, full, wall=wall)
 
 
 def rod(
@@ -76,7 +73,7 @@ def pair(blob: Blob) -> tuple[Blob, Blob]:
 def window(blob: Blob, grid: Grid, margin: float = 2.0) -> Window:
     """The part of an axis-aligned lattice that a solid can touch."""
     ends = np.array([blob.center, blob.end or blob.center])
-    reach = np.maximum(blob.radii, blob.end_radius or 0) + (blob.shell or 0) + margin
+    reach = np.maximum(blob.radii, blob.end_radius or 0) + (blob.wall or 0) + margin
     low = np.floor(grid.to_index(ends.min(axis=0) - reach)).astype(int)
     high = np.ceil(grid.to_index(ends.max(axis=0) + reach)).astype(int) + 1
     a, b, c = (
@@ -113,14 +110,15 @@ def distance(blob: Blob, xyz: Sequence[Floats]) -> Floats:
         last = blob.radii[0] if blob.end_radius is None else blob.end_radius
         d = np.sqrt(sum((o - t * a) ** 2 for o, a in zip(offset, along, strict=True)))
         d = d - (blob.radii[0] + t * (last - blob.radii[0]))
-    if blob.shell is not None:
-        d = np.abs(d) - blob.shell
+    if blob.wall is not None:
+        d = np.abs(d) - blob.wall
     return np.asarray(d, dtype=np.float32)
 
 
 def coverage(d: Floats, edge: float = EDGE_MM) -> Floats:
     """The fraction of a voxel inside a surface at signed distance `d`, mm."""
-    return np.clip(np.float32(0.5) - d / np.float32(edge), 0, 1).astype(np.float32)
+    inside: Floats = np.clip(np.float32(0.5) - d / np.float32(edge), 0, 1)
+    return inside
 
 
 def union(distances: Sequence[Floats], blend: float) -> Floats:

@@ -8,26 +8,29 @@ from .shapes import Blob, ball, pair, rod
 LANDMARKS: dict[str, tuple[float, float, float]] = {
     "anterior commissure": (0.0, 2.0, -4.0),
     "posterior commissure": (0.0, -24.5, -2.5),
-    "left eye": (-34.0, 60.0, -38.0),
-    "right eye": (34.0, 60.0, -38.0),
-    "left lens": (-34.0, 69.5, -38.0),
-    "right lens": (34.0, 69.5, -38.0),
-    "nose tip": (0.0, 106.0, -66.0),
+    "left eye": (-34.0, 57.0, -38.0),
+    "right eye": (34.0, 57.0, -38.0),
+    "left lens": (-34.0, 66.5, -38.0),
+    "right lens": (34.0, 66.5, -38.0),
+    "nose tip": (0.0, 105.0, -66.0),
     "left ear canal": (-76.0, -20.0, -44.0),
     "right ear canal": (76.0, -20.0, -44.0),
 }
 
 #: What the head's outline is, beside the scalp over the skull.
 OUTLINE: tuple[Blob, ...] = (
-    ball("soft", (0, 20, -52), (71, 50, 46)),  # cheeks
-    ball("soft", (0, 22, -92), (56, 52, 40)),  # jaws
+    ball("soft", (0, 18, -52), (75, 54, 46)),  # cheeks
+    *pair(ball("soft", (33, 48, -38), (25, 23, 22))),  # around the eyes
+    *pair(ball("soft", (56, 18, -22), (19, 36, 42))),  # temples
+    *pair(ball("soft", (60, -14, -66), (17, 26, 36))),  # angles of the jaw
+    ball("soft", (0, 22, -94), (60, 52, 40)),  # jaws
     ball("soft", (0, 66, -118), (22, 16, 16)),  # chin
     ball("soft", (0, 70, -92), (24, 11, 12)),  # lips
-    rod("soft", (0, 78, -28), (0, 97, -66), 7, 9),  # nose
-    *pair(rod("soft", (8, 78, -66), (8, 92, -69), 7)),
-    rod("soft", (0, -44, -40), (0, -42, -170), 60),  # neck
-    rod("soft", (0, -8, -90), (0, -12, -170), 52),
-    *pair(ball("soft", (80, -24, -44), (7, 16, 27))),  # ears
+    rod("soft", (0, 66, -28), (0, 95, -66), 9, 10),  # nose
+    *pair(rod("soft", (8, 76, -66), (8, 90, -69), 8)),
+    rod("soft", (0, -44, -44), (0, -38, -170), 66, 58),  # neck
+    rod("soft", (0, -8, -90), (0, -12, -170), 54),
+    *pair(ball("soft", (83, -24, -44), (6, 16, 27))),  # ears
 )
 
 #: Eyes and what surrounds them; front first, as everywhere below.
@@ -36,25 +39,37 @@ ORBITS: tuple[Blob, ...] = tuple(
     for one in (
         ball("soft", LANDMARKS["right lens"], (4.5, 2.2, 4.5)),
         ball("fluid", LANDMARKS["right eye"], 11.8),
-        ball("bone", LANDMARKS["right eye"], 12.4, shell=0.5),  # sclera: dark
-        rod("wm", (32, 49, -38), (13, 20, -30), 2.0, 2.2),  # optic nerve
-        rod("soft", (44, 58, -38), (17, 22, -31), 2.2, 1.5),
-        rod("soft", (22, 56, -38), (14, 22, -31), 2.2, 1.5),
-        rod("soft", (33, 57, -27), (15, 22, -28), 2.0, 1.5),
-        rod("soft", (33, 57, -49), (15, 22, -34), 2.0, 1.5),
-        rod("fat", (34, 58, -38), (14, 20, -31), 17.0, 4.0),
-        rod("bone", (35, 57, -38), (14, 18, -31), 19.5, 6.5),
+        ball("bone", LANDMARKS["right eye"], 12.4, wall=0.5),  # sclera: dark
+        rod("wm", (32, 46, -38), (13, 20, -30), 2.0, 2.2),  # optic nerve
+        rod("soft", (44, 55, -38), (17, 22, -31), 2.2, 1.5),
+        rod("soft", (22, 53, -38), (14, 22, -31), 2.2, 1.5),
+        rod("soft", (33, 54, -27), (15, 22, -28), 2.0, 1.5),
+        rod("soft", (33, 54, -49), (15, 22, -34), 2.0, 1.5),
+        rod("fat", (34, 54, -38), (14, 20, -31), 17.0, 4.0),
+        rod("bone", (35, 53, -38), (14, 18, -31), 19.5, 6.5),
     )
     for blob in pair(one)
 )
 
+#: Spinal cord and the fluid around it, below the brain's cut.
+CORD: tuple[Blob, ...] = (
+    rod("wm", (0, -42, -71), (0, -52, -96), 6.0, 5.0),
+    rod("wm", (0, -52, -96), (0, -50, -170), 5.0),
+    rod("csf", (0, -42, -71), (0, -52, -96), 10.0, 8.0),
+    rod("csf", (0, -52, -96), (0, -50, -170), 8.0),
+)
+
+#: Airways that open through the skin.
+OPENINGS: tuple[Blob, ...] = (
+    *pair(rod("air", (66, -20, -44), (92, -22, -45), 2.5)),  # ear canals
+    *pair(rod("air", (6, 74, -70), (7, 91, -78), 3.0)),  # nostrils
+)
+
 AIRWAYS: tuple[Blob, ...] = (
-    *pair(rod("air", (70, -20, -44), (92, -22, -45), 2.5)),  # ear canals
     ball("soft", (0, 48, -57), (0.9, 34, 17)),  # nasal septum
     *pair(ball("soft", (9, 46, -66), (3.0, 25, 5.0))),  # turbinates
     *pair(ball("soft", (7.5, 44, -54), (2.4, 20, 4.0))),
     ball("air", (0, 46, -58), (13, 36, 17)),  # nasal cavity
-    *pair(rod("air", (6, 78, -72), (7, 91, -75), 3.0)),  # nostrils
     ball("soft", (0, 14, -37), (0.8, 16, 11)),
     ball("air", (0, 12, -37), (13, 13, 9)),  # sphenoid sinus
     ball("bone", (0, 12, -37), (15, 15, 11)),
@@ -68,12 +83,15 @@ AIRWAYS: tuple[Blob, ...] = (
 )
 
 BONES: tuple[Blob, ...] = (
+    rod("bone", (0, 66, -34), (0, 80, -50), 3.0),  # nasal bone
     ball("bone", (0, 46, -79), (22, 26, 3)),  # palate
-    ball("marrow", (0, 40, -88), (25, 30, 9), shell=2.0, opacity=0.4),  # teeth and their sockets
-    ball("bone", (0, 40, -88), (26, 31, 10), shell=4.0),
+    *pair(rod("bone", (0, 66, -91), (17, 58, -91), 5.0)),  # teeth and their sockets
+    *pair(rod("bone", (17, 58, -91), (24, 32, -89), 5.0)),
     ball("soft", (0, 30, -106), (20, 36, 16)),  # tongue and floor of the mouth
-    ball("marrow", (0, 24, -114), (38, 43, 12), shell=2.5),  # mandible
-    ball("bone", (0, 24, -114), (38, 43, 12), shell=4.5),
+    *pair(rod("marrow", (0, 66, -116), (22, 58, -116), 3.0)),  # mandible
+    *pair(rod("marrow", (22, 58, -116), (45, 4, -108), 3.0)),
+    *pair(rod("bone", (0, 66, -115), (22, 58, -115), 6.0)),
+    *pair(rod("bone", (22, 58, -115), (45, 4, -108), 6.0)),
     *pair(rod("marrow", (46, 2, -108), (50, -6, -56), 3.0, 2.5)),
     *pair(rod("bone", (46, 2, -108), (50, -6, -52), 5.5, 5.0)),
     *pair(rod("bone", (52, 50, -50), (66, 8, -47), 3.5, 2.5)),  # zygomatic arches
