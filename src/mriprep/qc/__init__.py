@@ -1,1 +1,1 @@
-"""."""
+"""Looking at what was done: the report of a run and its pictures."""
