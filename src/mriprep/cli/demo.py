@@ -41,18 +41,11 @@ def demo(output: Path) -> int:
     head_template = write(template("T1w"), folder / "template.nii.gz")
     click.echo(f"   {len(list(dicom.iterdir()))} DICOM files in {dicom}, a template beside them")
     click.echo(f"2. mriprep run {dicom} {folder / 'out'} --recipe guide --template {head_template}")
-    context = click.Context(run)
-    given: dict[str, Any] = {
-        str(p.name): p.get_default(context)
-        for p in run.params
-        if p.name not in ("source", "output")
-    }
-    given.update(
-        recipe_name="guide", template=str(head_template), name="phantom",
-        settings=("n4.shrink=2",), skip=(),
-    )  # fmt: skip
+    arguments = [dicom, folder / "out", "--recipe", "guide", "--template", head_template,
+                 "--name", "phantom"]  # fmt: skip
+    given = run.make_context("run", [str(a) for a in arguments]).params
     results: list[Any] = []
-    status = run_case(dicom, folder / "out", results=results, **given)
+    status = run_case(given.pop("source"), given.pop("output"), results=results, **given)
     if status:
         return status
     click.echo("3. how far the results are from the truth:")

@@ -7,24 +7,49 @@ import numpy.typing as npt
 
 from mriprep.core import Grid, Volume
 
+from ._common import otsu
+
 #: A brain without skull fills at most this much (ml); a head, even a child's, more.
 _LARGEST_BRAIN_ML = 2300.0
 #: Of a stripped image, at least this share is exactly background.
 _LEAST_BACKGROUND = 0.35
+#: What a head shows outside its brain mask, relative to the mask: twice as much in a newborn,
+#: and more later. A stripped scan may have kept a rim that the mask has not.
+_MOST_OUTSIDE_MASK = 0.75
 
 
-def looks_stripped(image: Volume) -> bool:
+def looks_stripped(image: Volume, mask: Volume | None = None) -> bool:
     """Whether a scan seems to be a brain without its skull.
 
     Judged by what is left: a background of one exact value around no more
     than a brain's volume. A scanner's background is noise, and a head is
-    larger.
+    larger; but a newborn's head on a blank background is not, and only the
+    mask of its brain can tell.
+
+    Parameters
+    ----------
+    image : Volume
+        The scan.
+    mask : Volume, optional
+        Its brain mask, on the same grid.
     """
     data = image.data
-    background = data == np.nanmin(data)
-    share = float(background.mean())
-    filled_ml = (1 - share) * data.size * image.grid.voxel_volume / 1000
-    return share > _LEAST_BACKGROUND and filled_ml < _LARGEST_BRAIN_ML
+    corners, counts = np.unique(
+        data[
+            :: max(data.shape[0] - 1, 1), :: max(data.shape[1] - 1, 1), :: max(data.shape[2] - 1, 1)
+        ],
+        return_counts=True,
+    )
+    blank = corners[np.argmax(counts)]
+    background = np.isnan(data) if np.isnan(blank) else data == blank
+    filled = int(data.size - background.sum())
+    if (
+        mask is not None
+        and int((~background & ~mask.data).sum()) > _MOST_OUTSIDE_MASK * mask.data.sum()
+    ):
+        return False
+    share = 1 - filled / data.size
+    return share > _LEAST_BACKGROUND and filled * image.grid.voxel_volume / 1000 < _LARGEST_BRAIN_ML
 
 
 def center_of_mass(image: Volume) -> npt.NDArray[np.float64]:
@@ -43,7 +68,35 @@ def center_of_mass(image: Volume) -> npt.NDArray[np.float64]:
     return image.grid.to_world(index)
 
 
-def similarity(fixed: Volume, moving: Volume, matrix: npt.NDArray[np.float64]) -> float:
+def surroundings(image: Volume, margin: float) -> Volume:
+    """What an image shows, holes filled, and `margin` mm around it: a mask on its grid.
+
+    The largest piece above half of Otsu's threshold, found on a 3 mm grid,
+    which is fine enough for a region that is only to leave out empty space.
+    """
+    from scipy import ndimage
+
+    from mriprep.kernels import sample
+
+    coarse = image.grid.with_spacing(3.0)
+    values = _smooth(np.nan_to_num(image.floats()), image.grid, 3.0)
+    matrix = (np.linalg.inv(image.affine) @ coarse.affine)[:3]
+    values = sample.linear(values, matrix, coarse.shape)
+    labels, count = ndimage.label(values > otsu(values) / 2)
+    if count:
+        shown = ndimage.binary_fill_holes(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]))
+        near = ndimage.distance_transform_edt(~shown, coarse.spacing) <= margin
+        near = ndimage.binary_fill_holes(near)
+    else:
+        near = np.ones(coarse.shape, dtype=bool)
+    back = (np.linalg.inv(coarse.affine) @ image.affine)[:3]
+    inside = sample.nearest(near.view(np.uint8), back, image.shape)
+    return image.replace(inside.view(np.bool_), role="mask")
+
+
+def similarity(
+    fixed: Volume, moving: Volume, matrix: npt.NDArray[np.float64], region: Volume
+) -> float:
     """Normalised mutual information of two images under a transform, 1 (unrelated) to 2.
 
     Studholme C et al. An overlap invariant entropy measure of 3D medical
@@ -55,30 +108,36 @@ def similarity(fixed: Volume, moving: Volume, matrix: npt.NDArray[np.float64]) -
         The images.
     matrix : (4, 4) array
         Fixed mm to moving mm.
+    region : Volume
+        Mask on the fixed image's grid: where it is measured.
 
     Returns
     -------
     float
-        Over a 4 mm grid of the fixed image; what lies outside the moving
-        image counts as background, so that sliding apart is no gain.
+        Over a 4 mm grid; what lies outside the moving image counts as
+        background, so that sliding apart is no gain.
     """
     from mriprep.kernels import sample
 
     coarse = fixed.grid.with_spacing(4.0)
+    to_mask = (np.linalg.inv(region.affine) @ coarse.affine)[:3]
+    inside = sample.nearest(region.data.view(np.uint8), to_mask, coarse.shape) > 0
     pairs = []
     for image, pull in ((fixed, np.eye(4)), (moving, matrix)):
         to_index = (np.linalg.inv(image.affine) @ pull @ coarse.affine)[:3]
         values = np.nan_to_num(image.floats())
-        pairs.append(_bins(sample.linear(_smooth(values, image.grid), to_index, coarse.shape)))
-    joint = np.bincount(pairs[0].ravel() * 32 + pairs[1].ravel(), minlength=1024) / pairs[0].size
+        smooth = _smooth(values, image.grid, 4.0)
+        pairs.append(_bins(sample.linear(smooth, to_index, coarse.shape)[inside]))
+    joint = np.bincount(pairs[0] * 32 + pairs[1], minlength=1024) / pairs[0].size
     table = joint.reshape(32, 32)
     return float((_entropy(table.sum(0)) + _entropy(table.sum(1))) / max(_entropy(table), 1e-12))
 
 
-def _smooth(values: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
+def _smooth(values: npt.NDArray[np.float32], grid: Grid, spacing: float) -> npt.NDArray[np.float32]:
+    """Averaged over boxes of about `spacing` mm."""
     from scipy import ndimage
 
-    width = [max(4.0 / s / 2, 1) for s in grid.spacing]
+    width = [max(spacing / s / 2, 1) for s in grid.spacing]
     smooth: npt.NDArray[np.float32] = ndimage.uniform_filter(
         values, [int(w) for w in width], mode="nearest"
     )
@@ -88,7 +147,8 @@ def _smooth(values: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float
 def _bins(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     low, high = np.percentile(values, (0.5, 99.5))
     scaled = (values - low) / max(float(high - low), 1e-12) * 31
-    return np.clip(scaled, 0, 31).astype(np.int64)
+    numbers: npt.NDArray[np.int64] = np.clip(scaled, 0, 31).astype(np.int64)
+    return numbers
 
 
 def _entropy(p: npt.NDArray[np.float64]) -> float:

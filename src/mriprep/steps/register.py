@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from mriprep import engines, templates
-from mriprep.core import InputError, MriprepWarning, Transform, Volume
-from mriprep.declare import Citation, Image, Mask, Reference, keep, step
+from mriprep.core import InputError, MriprepError, MriprepWarning, Transform, Volume
+from mriprep.declare import Citation, Image, Mask, Reference, keep, keeping, step
 
-from ._anatomy import center_of_mass, looks_stripped, similarity
+from ._align import align
+from ._anatomy import looks_stripped
 from ._common import finite, on_grid, varied
 
 
@@ -56,6 +57,7 @@ def register(
     engine: Literal["elastix"] = "elastix",
     model: Literal["rigid", "affine"] = "rigid",
     center: Literal["auto", "fov", "mass"] = "auto",
+    focus: Literal["brain", "head"] = "brain",
 ) -> Transform:
     """Find where a scan lies in a template's (or another image's) space.
 
@@ -80,7 +82,12 @@ def register(
         6 or 12 degrees of freedom.
     center : {"auto", "fov", "mass"}
         What is laid upon each other to start with: middles of the fields of
-        view, centres of mass, or whichever makes the images more alike.
+        view, centres of mass, or one after the other, where they are far
+        apart, and the better result is taken.
+    focus : {"brain", "head"}
+        What counts in the end when a head is registered to a template's
+        head: the brain (from the template's mask, or found in the template),
+        or skull, scalp and neck as well.
 
     Returns
     -------
@@ -99,19 +106,19 @@ def register(
     if fixed is None:
         found = templates.find(template)
         fixed, brain, name = *_read(found), found.name
-    fixed, moving = _alike(fixed, brain, image, mask)
-    starts = {
-        "fov": moving.grid.center - fixed.grid.center,
-        "mass": center_of_mass(moving) - center_of_mass(fixed),
-    }
-    likeness = {k: similarity(fixed, moving, _shift(v)) for k, v in starts.items()}
-    if center == "auto":
-        center = "mass" if likeness["mass"] > likeness["fov"] else "fov"
-    found_transform = engines.load("registration", engine).estimate(
-        fixed, moving, model=model, center=center
+    fixed, moving, heads = _alike(fixed, brain, image, mask)
+    if not heads:
+        brain = None
+    elif to is None and focus == "brain" and brain is None:
+        brain = _brain_of(fixed)
+    transform, before, after = align(
+        engines.load("registration", engine).estimate,
+        fixed,
+        moving,
+        brain=brain if focus == "brain" else None,
+        model=model,
+        center=center,
     )
-    after = similarity(fixed, moving, found_transform.matrix)
-    before = likeness[center]
     keep(
         template=fixed, registration={"nmi_before": round(before, 4), "nmi_after": round(after, 4)}
     )
@@ -123,12 +130,12 @@ def register(
             stacklevel=2,
         )
     return Transform(
-        found_transform.matrix,
+        transform.matrix,
         fixed.grid,
         image.grid,
         reference_name=name,
         moving_name=str(image.meta.get("contrast") or "native"),
-        meta={**found_transform.meta, "nmi_before": before, "nmi_after": after},
+        meta={**transform.meta, "nmi_before": before, "nmi_after": after},
     )
 
 
@@ -139,15 +146,29 @@ def _read(template: templates.Template) -> tuple[Volume, Volume | None]:
     return read_image(template.image), mask
 
 
+def _brain_of(template: Volume) -> Volume | None:
+    """The brain of a template's head, where it can be found; a body has none."""
+    from .skullstrip import skullstrip
+
+    try:
+        # What is found on the way is the template's, not the scan's: nobody is told.
+        with warnings.catch_warnings(), keeping():
+            warnings.simplefilter("error", MriprepWarning)
+            return skullstrip(template)
+    except (MriprepError, MriprepWarning):
+        return None
+
+
 def _alike(
     fixed: Volume, fixed_mask: Volume | None, moving: Volume, moving_mask: Volume | None
-) -> tuple[Volume, Volume]:
-    """Both as heads, or both as brains; finite and float32."""
+) -> tuple[Volume, Volume, bool]:
+    """Both as heads, or both as brains; finite and float32; whether they are heads."""
     for volume in (fixed, moving):
         varied(np.nan_to_num(volume.data), "register")
     if moving_mask is not None:
         on_grid(moving_mask, moving.grid, "register")
-    fixed_is_brain, moving_is_brain = looks_stripped(fixed), looks_stripped(moving)
+    fixed_is_brain = looks_stripped(fixed, fixed_mask)
+    moving_is_brain = looks_stripped(moving, moving_mask)
     if fixed_is_brain and not moving_is_brain:
         if moving_mask is None:
             raise InputError(
@@ -164,14 +185,10 @@ def _alike(
                 " its skull was removed",
             )
         fixed = _masked(fixed, fixed_mask)
-    return fixed.replace(finite(fixed, "register")), moving.replace(finite(moving, "register"))
+    heads = not (fixed_is_brain or moving_is_brain)
+    fixed, moving = (v.replace(finite(v, "register")) for v in (fixed, moving))
+    return fixed, moving, heads
 
 
 def _masked(image: Volume, mask: Volume) -> Volume:
     return image.replace(np.where(mask.data, image.data, 0).astype(np.float32))
-
-
-def _shift(by: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    matrix = np.eye(4)
-    matrix[:3, 3] = by
-    return matrix

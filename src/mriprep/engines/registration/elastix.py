@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mriprep.core import EngineError, Transform, Volume
+from mriprep.core import EngineError, Grid, Transform, Volume
 from mriprep.engines import Engine
 
 ENGINE = Engine(
@@ -64,7 +64,7 @@ def estimate(
     fixed_mask: Volume | None = None,
     moving_mask: Volume | None = None,
     model: Literal["rigid", "affine"] = "rigid",
-    center: Literal["fov", "mass"] = "fov",
+    start: Literal["fov", "mass"] | Transform = "fov",
 ) -> Transform:
     """Find the transform that brings the moving image onto the fixed one.
 
@@ -76,9 +76,9 @@ def estimate(
         Where samples are drawn; what of the moving image counts.
     model : {"rigid", "affine"}
         6 or 12 degrees of freedom. The affine one starts from the rigid result.
-    center : {"fov", "mass"}
-        What is laid upon each other to start with: the middles of the fields
-        of view, or the centres of mass.
+    start : {"fov", "mass"} or Transform
+        Where to begin: middles of the fields of view laid upon each other,
+        centres of mass, or a transform (fixed mm to moving mm).
 
     Returns
     -------
@@ -94,12 +94,19 @@ def estimate(
     from itk import elxParameterObjectPython as parameter_module
     from itk import itkElastixRegistrationMethodPython as method_module
 
+    grid = moving.grid
+    begin = start.matrix if isinstance(start, Transform) else np.eye(4)
+    if isinstance(start, Transform):
+        # An image whose header is moved needs no file of initial parameters.
+        moving, moving_mask = _moved(moving, start), moving_mask and _moved(moving_mask, start)
     parameters = parameter_module.elastixParameterObject_New()
     for stage in ("rigid",) if model == "rigid" else ("rigid", "affine"):
         preset = {**_PRESET, "Transform": (_TRANSFORMS[stage],)}
         if stage == "rigid":
-            preset["AutomaticTransformInitialization"] = ("true",)
-            preset["AutomaticTransformInitializationMethod"] = (_CENTRES[center],)
+            automatic = not isinstance(start, Transform)
+            preset["AutomaticTransformInitialization"] = (str(automatic).lower(),)
+            if not isinstance(start, Transform):
+                preset["AutomaticTransformInitializationMethod"] = (_CENTRES[start],)
         parameters.AddParameterMap(preset)
 
     method = method_module.itkElastixRegistrationMethodIF3IF3_New()
@@ -121,7 +128,7 @@ def estimate(
         raise EngineError(
             f"elastix could not register the images: {_reason(error)}",
             hint="do the two overlap? `mriprep inspect` shows where each lies; if their origins"
-            ' are far apart, lay their centres of mass upon each other first: center="mass"',
+            ' are far apart, lay their centres of mass upon each other first: start="mass"',
         ) from error
     result = method.GetTransformParameterObject()
     matrix = np.eye(4)
@@ -130,11 +137,16 @@ def estimate(
         # elastix composes T(x) = T_last(... T_first(x)).
         matrix = _matrix(stage_map) @ matrix
     return Transform(
-        _LPS @ matrix @ _LPS,
+        begin @ _LPS @ matrix @ _LPS,
         fixed.grid,
-        moving.grid,
+        grid,
         meta={"engine": "elastix", "engine_version": ENGINE.version, "model": model},
     )
+
+
+def _moved(volume: Volume, start: Transform) -> Volume:
+    """The volume as it lies in the fixed image's world, if `start` were right; voxels untouched."""
+    return volume.replace(grid=Grid(volume.shape, start.inverse().matrix @ volume.affine))
 
 
 def _matrix(stage: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
