@@ -28,8 +28,10 @@ from .core import (
     OutputError,
     RecipeError,
     Role,
+    Slices,
     Transform,
     Volume,
+    restack,
 )
 from .declare import names as _step_names
 
@@ -49,12 +51,14 @@ __all__ = [
     "RecipeError",
     "Role",
     "Run",
+    "Slices",
     "Transform",
     "Volume",
     "read",
     "read_case",
     "read_transform",
     "recipe",
+    "restack",
     "write",
 ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ from . import plan as planning
 from . import recipe as recipes
 from .core import Case, Grid, InputError, OutputError, Role, Transform, Volume
 from .core.case import PREFERRED_CONTRASTS
+from .core.errors import nearest
+from .core.volume import as_role
 from .recipe import Recipe
 from .run import Outcome, Progress, execute
 
@@ -54,12 +59,17 @@ def read(
     path = Path(path).expanduser()
     if path.is_dir():
         files = _scans_below(path)
-        return _nifti_case(path, files) if files else _dicom(path, series, engine)
+        if files:
+            return _nifti_case(path, files)
+        try:
+            return _dicom(path, series, engine)
+        except InputError as error:
+            raise _named_otherwise(path) or error from None
     if path.is_file() and not is_image(path):
         return _dicom(path, series, engine)
     from .io.images import read_image
 
-    image = read_image(path, role=Role(role).value, volume=volume)
+    image = read_image(path, role=as_role(role), volume=volume)
     return image.replace(file=path.name)
 
 
@@ -74,7 +84,8 @@ def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> C
     path = Path(path).expanduser()
     found = read(path, **options)
     if isinstance(found, Case):
-        label = case_name(path, found.name) if name is None else _checked_name(name)
+        known = found.name if found.name.startswith("sub-") else case_name(path, found.name)
+        label = known if name is None else _checked_name(name)
         return Case(label, found.volumes, found.facts)
     contrast = str(found.meta.get("contrast") or "image")
     label = case_name(path, "") if name is None else _checked_name(name)
@@ -247,7 +258,8 @@ def checked_output(folder: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise OutputError(
-            f"the output folder '{path}' cannot be written to: {error.strerror}",
+            f"the output folder '{path}' cannot be written to:"
+            f" {'it is a file' if path.is_file() else error.strerror}",
             hint="give a folder that you may write to",
         ) from None
     return path
@@ -255,12 +267,15 @@ def checked_output(folder: str | Path) -> Path:
 
 def case_name(path: Path, fallback: str) -> str:
     """A case's label from a file's or folder's name: ``sub-01``, ``sub-01_ses-2``, ``sub-chris``."""
-    path = path.resolve()
-    match = re.search(r"(sub-[A-Za-z0-9]+)(?:[_/\\](ses-[A-Za-z0-9]+))?", str(path.name))
-    match = match or re.search(r"(sub-[A-Za-z0-9]+)(?:[/\\](ses-[A-Za-z0-9]+))?", str(path.parent))
+    path = Path(os.path.abspath(path))  # links are not followed: their targets may have any name
+    subject, session = r"sub-[A-Za-z0-9]+", r"ses-[A-Za-z0-9]+"
+    match = re.search(rf"(?<![A-Za-z0-9])({subject})(?:_({session}))?(?![A-Za-z0-9-])", path.name)
     if match:
         return "_".join(g for g in match.groups() if g)
-    stem = _IMAGE.sub("", path.name).removesuffix(".zip")
+    for folder, inside in reversed(list(itertools.pairwise(path.parts))):
+        if re.fullmatch(subject, folder):
+            return f"{folder}_{inside}" if re.fullmatch(session, inside) else folder
+    stem = _IMAGE.sub("", path.name).removesuffix(".zip").removeprefix("sub-")
     if stem in PREFERRED_CONTRASTS or not stem:
         stem = path.parent.name
     label = re.sub(r"[^A-Za-z0-9]", "", stem) or re.sub(r"[^A-Za-z0-9]", "", fallback) or "case"
@@ -294,27 +309,54 @@ def _dicom(path: Path, series: str | None, engine: str) -> Case:
 
 def _scans_below(folder: Path) -> dict[str, list[Path]]:
     """NIfTI files in a folder (and its ``anat``), by the contrast that their names end on."""
+    from .io.images import contrast_of
+
     found: dict[str, list[Path]] = {}
     for inside in (folder, folder / "anat", *sorted(folder.glob("ses-*/anat"))):
-        for file in sorted(inside.glob("*")) if inside.is_dir() else ():
-            stem = _IMAGE.sub("", file.name)
-            contrast = stem.split("_")[-1]
-            if stem != file.name and contrast in PREFERRED_CONTRASTS and "_desc-" not in stem:
+        for file in sorted(inside.glob("[!.]*")) if inside.is_dir() else ():
+            contrast = contrast_of(file) or _IMAGE.sub("", file.name).split("_")[-1]
+            if is_image(file) and contrast in PREFERRED_CONTRASTS and "_desc-" not in file.name:
                 found.setdefault(contrast, []).append(file)
     return found
 
 
+def image_of(folder: Path, contrast: str | None = None) -> Path | None:
+    """The file of a contrast in a folder of NIfTI (its reference by default); None if it is no such folder."""
+    files = _scans_below(folder)
+    if not files:
+        return None
+    chosen = contrast or next(c for c in PREFERRED_CONTRASTS if c in files)
+    if chosen not in files:
+        raise InputError(f"'{folder}' has no {chosen}", hint=nearest(chosen, files))
+    return _only(folder, chosen, files[chosen])
+
+
+def _only(folder: Path, contrast: str, same: list[Path]) -> Path:
+    if len(same) > 1:
+        raise InputError(
+            f"{len(same)} files in '{folder}' are {contrast}: " + ", ".join(f.name for f in same),
+            hint="give the file that you mean",
+        )
+    return same[0]
+
+
 def _nifti_case(folder: Path, files: dict[str, list[Path]]) -> Case:
-    for contrast, same in files.items():
-        if len(same) > 1:
-            raise InputError(
-                f"{len(same)} files in '{folder}' are {contrast}: "
-                + ", ".join(f.name for f in same),
-                hint="give the file that you mean",
-            )
-    volumes = {c: read(same[0]).replace(contrast=c) for c, same in files.items()}  # type: ignore[union-attr]
-    first = next(iter(files.values()))[0]
+    chosen = {c: _only(folder, c, same) for c, same in files.items()}
+    volumes = {c: read(file).replace(contrast=c) for c, file in chosen.items()}  # type: ignore[union-attr]
+    first = next(iter(chosen.values()))
     return Case(case_name(first, folder.name), volumes, _sidecar_facts(first))
+
+
+def _named_otherwise(folder: Path) -> InputError | None:
+    """What to say of a folder of images whose names do not say what they are."""
+    images = [f.name for f in sorted(folder.glob("[!.]*")) if is_image(f)]
+    if not images:
+        return None
+    return InputError(
+        f"'{folder}' holds images whose names do not say their contrast: {', '.join(images[:5])}",
+        hint=f"give one of the files, or let their names end on a contrast, as in"
+        f" 'sub-01_T1w.nii.gz': {', '.join(PREFERRED_CONTRASTS)}",
+    )
 
 
 def _sidecar_facts(path: Path) -> dict[str, Any]:
@@ -328,9 +370,10 @@ def _sidecar_facts(path: Path) -> dict[str, Any]:
         content = json.loads(sidecar.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return (
-        {k: content[k] for k in SIDECAR_FACTS if k in content} if isinstance(content, dict) else {}
-    )
+    if not isinstance(content, dict):
+        return {}
+    known = {k: content[k] for k in SIDECAR_FACTS if k in content}
+    return {k: v for k, v in known.items() if not isinstance(v, float) or math.isfinite(v)}
 
 
 #: What is taken over from sidecars into records.

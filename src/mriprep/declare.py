@@ -83,6 +83,7 @@ class Input:
     optional: bool
     words: tuple[str, ...] = ()
     doc: str = ""
+    role: Role | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class Parameter:
         return next((m.symbol for m in _metadata(self.annotation) if isinstance(m, Unit)), "")
 
     @property
-    def choices(self) -> tuple[str, ...]:
-        """The words it accepts, where it is a choice among words."""
+    def choices(self) -> tuple[Any, ...]:
+        """The words (or numbers) it accepts, where it is a choice among some."""
         return _words(self.annotation)
 
     def validate(self, value: Any, step: str) -> Any:
@@ -119,6 +120,14 @@ class Parameter:
         """
         from pydantic import ValidationError
 
+        if isinstance(value, bool) and bool not in _unwrap(self.annotation):
+            # Python takes True for 1 and YAML takes `on` for True: neither is a number here.
+            raise RecipeError(
+                f"{step}.{self.name} = {value} is not accepted: it is no yes-or-no",
+                hint=nearest(str(value), self.choices) if self.choices else self.doc or None,
+            )
+        if isinstance(value, str):  # a number in quotes is that number, here as elsewhere
+            value = next((c for c in self.choices if str(c) == value), value)
         try:
             return _adapter(self.annotation).validate_python(value)
         except ValidationError as error:
@@ -169,30 +178,40 @@ class Step:
             For an unknown name, a wrong type, a value out of range, or a
             required parameter that is not given.
         """
-        words = {i.name: i.words for i in self.inputs if i.words}
-        accepted = [*self.parameters, *words]
-        resolved: dict[str, Any] = {}
-        for name, value in given.items():
-            if name in words:
-                if value not in words[name]:
-                    raise RecipeError(
-                        f"{self.name}.{name} = {value!r} is not accepted",
-                        hint=nearest(str(value), words[name]),
-                    )
-                resolved[name] = value
-            elif name not in self.parameters:
-                raise RecipeError(
-                    f"{self.name} has no parameter '{name}'",
-                    hint=nearest(name, accepted) if accepted else "it takes no parameters",
-                )
+        checked = {name: self.validated(name, value) for name, value in given.items()}
+        resolved = {name: value for name, value in checked.items() if name not in self.parameters}
         for name, parameter in self.parameters.items():
-            if name in given:
-                resolved[name] = parameter.validate(given[name], self.name)
+            if name in checked:
+                resolved[name] = checked[name]
             elif parameter.required:
                 raise RecipeError(f"{self.name} needs '{name}'", hint=parameter.doc or None)
             else:
                 resolved[name] = parameter.default
         return resolved
+
+    def validated(self, name: str, value: Any) -> Any:
+        """One parameter (or a word in an input's place) in its declared type.
+
+        Raises
+        ------
+        RecipeError
+            As :meth:`validate`.
+        """
+        if name in self.parameters:
+            return self.parameters[name].validate(value, self.name)
+        words = {i.name: i.words for i in self.inputs if i.words}
+        if name not in words:
+            accepted = [*self.parameters, *words]
+            raise RecipeError(
+                f"{self.name} has no parameter '{name}'",
+                hint=nearest(name, accepted) if accepted else "it takes no parameters",
+            )
+        if value not in words[name]:
+            raise RecipeError(
+                f"{self.name}.{name} = {value!r} is not accepted",
+                hint=nearest(str(value), words[name]),
+            )
+        return value
 
     def engine(self, parameters: Mapping[str, Any]) -> str | None:
         """The engine that these parameters choose, where the step has engines."""
@@ -208,12 +227,13 @@ class Step:
         for i in self.inputs:
             if i.words:
                 properties[i.name] = {"enum": list(i.words), "description": i.doc}
+        required = [p.name for p in self.parameters.values() if p.required]
         return {
-            "type": ["object", "null"],
+            "type": "object" if required else ["object", "null"],
             "description": self.title,
             "additionalProperties": False,
             "properties": properties,
-            "required": [p.name for p in self.parameters.values() if p.required],
+            "required": required,
         }
 
 
@@ -270,6 +290,12 @@ def step(
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in signature.parameters:
+                    raise RecipeError(
+                        f"{declared.name} has no parameter '{name}'",
+                        hint=nearest(name, signature.parameters),
+                    )
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
@@ -360,6 +386,7 @@ def _read(function: Callable[..., Any], **about: Any) -> Step:
                     p.default is not p.empty,
                     _words(hints[p.name]),
                     docs.of(p.name),
+                    next((m for m in _unwrap(hints[p.name]) if isinstance(m, Role)), None),
                 )
             )
     return Step(
@@ -482,7 +509,15 @@ def _check_input(step_name: str, wanted: Input, value: Any) -> None:
             f"{step_name}: {wanted.name} must be a {kind}, got {type(value).__name__}",
             hint=hint or None,
         )
-    if isinstance(value, Volume) and wanted.slot == "mask" and value.role is not Role.MASK:
+    if not isinstance(value, Volume):
+        return
+    if wanted.role is Role.IMAGE and value.role in (Role.MASK, Role.LABELS):
+        raise InputError(
+            f"{step_name}: {wanted.name} must hold intensities, got a volume of role"
+            f" '{value.role}'",
+            hint="only steps that move voxels (resample, reorient, crop, pad) take masks and labels",
+        )
+    if wanted.slot == "mask" and value.role is not Role.MASK:
         raise InputError(
             f"{step_name}: {wanted.name} must be a mask, got a volume of role '{value.role}'",
             hint='make it one: volume.replace(volume.data > 0, role="mask")',

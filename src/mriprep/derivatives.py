@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from .core import Transform, Volume
 from .declare import Step
 from .engines import describe
-from .record import file_hash, methods_text, references, voxel_hash
+from .record import file_hash, methods_text, named, public, references, voxel_hash
 from .run import Outcome
 
 BIDS_VERSION = "1.10.0"
@@ -35,36 +35,40 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
         image's record (``.json``) before the image, so that what has an
         image has its record.
     """
+    from .io.atomic import atomic_path
     from .io.images import write_image
     from .io.slices import write_slices
     from .io.transforms import write_transform
 
     describe_dataset(folder)
+    done = record(outcome)
     name = outcome.case.name
     subject = folder.joinpath(*_folders(name))
     written: list[Path] = []
     for file_name, volume, about in _volumes(outcome):
         path = subject / "anat" / file_name
-        _sidecar(outcome, path, {**about, "output": _volume_facts(volume)})
-        write_image(volume, path)
+        with atomic_path(path) as temporary:
+            write_image(volume, temporary)
+            _sidecar(path, {**about, "output": _volume_facts(volume)}, done)
         written.append(path)
     transform = outcome.state.get("transform")
     if isinstance(transform, Transform):
         to = _label(transform.reference_name)
         path = subject / "anat" / f"{name}_from-{outcome.contrast}_to-{to}_mode-image_xfm.tfm"
-        write_transform(transform, path)
         about = {
             "Description": f"maps points of {to} (mm) to points of the scan; pulls images the other way",
             "output": {"matrix_ras": transform.matrix.tolist(), **_grids(transform)},
         }
-        _sidecar(outcome, path, about)
+        with atomic_path(path) as temporary:
+            write_transform(transform, temporary)
+            _sidecar(path, about, done)
         written.append(path)
     slices = outcome.state.get("slices")
     if slices is not None:
         form = next(s.parameters["format"] for s in outcome.steps if s.name == "slices")
         stem = f"{name}{_space(outcome)}_{outcome.contrast}"
         written += write_slices(slices, subject / "slices", stem=stem, format=form)
-        _sidecar(outcome, subject / "slices" / f"{stem}_slices-record", {"Description": "slices"})
+        _sidecar(subject / "slices" / f"{stem}_slices-record", {"Description": "slices"}, done)
     return written
 
 
@@ -92,14 +96,18 @@ def write_failure(outcome: Outcome, folder: Path) -> Path:
 
 
 def record(outcome: Outcome) -> dict[str, Any]:
-    """The whole record of a run as plain data; no dates of the scan, no names."""
+    """The whole record of a run as plain data; no dates of the scan, no names, no paths."""
     source = outcome.case[outcome.contrast]
-    return {
+    content = {
         "case": outcome.case.name,
         "contrast": outcome.contrast,
         "GeneratedBy": [{"Name": "mriprep", "Version": version("mriprep")}],
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe": outcome.recipe.to_dict(),
+        "recipe": {
+            "name": outcome.recipe.name,
+            "title": outcome.recipe.title,
+            "steps": [{e.step.name: named(e.parameters)} for e in outcome.recipe.entries],
+        },
         "facts": dict(outcome.case.facts),
         "input": {**_volume_facts(source), **_source_facts(source)},
         "steps": [s.to_dict() for s in outcome.steps],
@@ -111,6 +119,9 @@ def record(outcome: Outcome) -> dict[str, Any]:
             {"key": c.key, "text": c.text, "doi": c.doi} for c in references(tuple(outcome.steps))
         ],
     }
+    values = [source.meta.get("source"), *(v for s in outcome.steps for v in s.parameters.values())]
+    plain: dict[str, Any] = public(content, _folders_of(values))
+    return plain
 
 
 def step_record(
@@ -129,7 +140,7 @@ def step_record(
     about = {
         "GeneratedBy": [{"Name": "mriprep", "Version": version("mriprep")}],
         "step": step.name,
-        "parameters": dict(parameters),
+        "parameters": named(parameters),
         "engine": engine,
         "engine_version": describe(step.kind, engine).version if step.kind and engine else None,
         "inputs": {
@@ -141,7 +152,9 @@ def step_record(
         else {"matrix_ras": result.matrix.tolist(), **_grids(result)},
         "references": [{"key": c.key, "text": c.text, "doi": c.doi} for c in step.citations],
     }
-    return write_json(about, sidecar_path(path))
+    files = [i.meta.get("source") for i in inputs.values() if isinstance(i, Volume)]
+    folders = _folders_of([*files, *parameters.values(), *inputs.values()])
+    return write_json(public(about, folders), sidecar_path(path))
 
 
 def sidecar_path(path: Path) -> Path:
@@ -168,7 +181,8 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
         )
     ]
     if "mask" in outcome.state:
-        what = "brain" if "skullstrip" in done or "background" not in done else "foreground"
+        makers = [s.name for s in outcome.steps if s.makes == "mask" or s.name == "skullstrip"]
+        what = "foreground" if makers[-1:] == ["background"] else "brain"
         found.append(
             (
                 f"{name}{space}_desc-{what}_mask.nii.gz",
@@ -224,15 +238,21 @@ def _label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9+]", "", text) or "template"
 
 
+def _folders_of(values: Iterable[Any]) -> list[Path]:
+    """The folders of those values that are paths."""
+    paths = (Path(v) for v in values if isinstance(v, str | Path) and str(v))
+    return [p.parent for p in paths if p.is_absolute()]
+
+
 def _folders(name: str) -> list[str]:
     """``sub-01_ses-2`` lies in ``sub-01/ses-2``."""
     return name.split("_")[:2] if re.fullmatch(r"sub-[^_]+_ses-[^_]+", name) else [name]
 
 
-def _sidecar(outcome: Outcome, path: Path, about: Mapping[str, Any]) -> Path:
+def _sidecar(path: Path, about: Mapping[str, Any], done: Mapping[str, Any]) -> Path:
     from .io.atomic import write_json
 
-    return write_json({**about, **record(outcome)}, sidecar_path(path))
+    return write_json({**public(about), **done}, sidecar_path(path))
 
 
 def _volume_facts(volume: Volume) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import engines
-from .core import EngineMissing, Grid, RecipeError, Transform
+from .core import EngineMissing, Grid, MriprepError, RecipeError, Transform
 from .declare import Step
 from .recipe import Entry, Recipe
 
@@ -199,11 +199,21 @@ def _after(entry: Entry, state: dict[str, Any]) -> str:
     makes = step.makes
     if parameters.get("output") in ("mask", "image"):
         makes = parameters["output"]
-        state["mask"] = state["image"]
+        if step.makes == "mask":  # handed on beside the image
+            state["mask"] = state["image"]
     if step.plan is not None:
         inputs = {i.name: state.get(i.slot) for i in step.inputs}
-        known = state.get("image") is not None
-        result = step.plan(inputs, parameters) if known else None
+        # Where a transform leads is known even when what it starts from (a crop) is not yet.
+        known = (
+            isinstance(state.get("image"), Grid)
+            or makes == "transform"
+            or _leads(inputs, parameters)
+        )
+        try:
+            result = step.plan(inputs, parameters) if known else None
+        except MriprepError as error:
+            error.message = f"{entry.where}: {error.message}" if entry.where else error.message
+            raise
     else:
         result = state.get("image")
     if step.each:
@@ -213,6 +223,11 @@ def _after(entry: Entry, state: dict[str, Any]) -> str:
     else:
         state[makes] = result
     return makes
+
+
+def _leads(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    to = parameters.get("to") or inputs.get("to")
+    return isinstance(to, Transform) and to.reference is not None
 
 
 def _memory(

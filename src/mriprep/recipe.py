@@ -76,7 +76,10 @@ class Recipe:
                 raise RecipeError(
                     f"the recipe '{self.name}' has no step '{name}'", hint=nearest(name, used)
                 )
-        return replace(self, entries=tuple(e for e in self.entries if e.step.name not in names))
+        left = tuple(e for e in self.entries if e.step.name not in names)
+        if not left:
+            raise RecipeError(f"nothing of the recipe '{self.name}' would be left to do")
+        return replace(self, entries=left)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain data, every parameter resolved: what a record holds."""
@@ -141,10 +144,20 @@ def parse(text: str, name: str = "recipe", where: str = "recipe") -> Recipe:
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise RecipeError(f"{where}{line}: {problem}") from None
+    except (ValueError, RecursionError) as error:  # an impossible date, brackets without end
+        raise RecipeError(f"{where}: not YAML: {error}") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{where}: a recipe is a mapping with 'steps'", hint=_EXAMPLE)
-    content.setdefault("name", name)
-    return _build(content, _lines(node), where)
+    lines, twice = _lines(node)
+    if twice:
+        key, number = twice[0]
+        raise RecipeError(
+            f"{where}, line {number}: '{key.rpartition('.')[2]}' stands here a second time",
+            hint="to do a step twice, list it twice",
+        )
+    if content.get("name") is None:
+        content["name"] = name
+    return _build(content, lines, where)
 
 
 def schema() -> dict[str, Any]:
@@ -165,7 +178,7 @@ def schema() -> dict[str, Any]:
                 "minItems": 1,
                 "items": {
                     "oneOf": [
-                        {"enum": sorted(steps)},
+                        {"enum": [name for name, s in steps.items() if not s["required"]]},
                         {
                             "type": "object",
                             "minProperties": 1,
@@ -215,23 +228,20 @@ def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe
         except RecipeError as error:
             raise RecipeError(f"{at(here)}: {error.message}", hint=error.hint) from None
         given = {str(k): tuple(v) if isinstance(v, list) else v for k, v in (given or {}).items()}
-        bad = [at(f"{here}.{name}.{k}") for k in given if _refused(step, given, k)]
-        entries.append(_entry(step, given, bad[0] if bad else at(here)))
+        bad = next((k for k, value in given.items() if _refused(step, k, value)), None)
+        entries.append(_entry(step, given, at(here if bad is None else f"{here}.{name}.{bad}")))
     return Recipe(
-        str(content.get("name", "recipe")),
+        str(content.get("name") or "recipe"),
         tuple(entries),
-        str(content.get("title", "")),
-        str(content.get("description", "")).strip(),
+        str(content.get("title") or ""),
+        str(content.get("description") or "").strip(),
     )
 
 
-def _refused(step: Step, given: Mapping[str, Any], key: str) -> bool:
+def _refused(step: Step, name: str, value: Any) -> bool:
     """Whether this one parameter is what validation will stumble over, to name its line."""
-    required = {
-        p.name: given[p.name] for p in step.parameters.values() if p.required and p.name in given
-    }
     try:
-        step.validate({**required, key: given[key]})
+        step.validated(name, value)
     except RecipeError:
         return True
     return False
@@ -244,22 +254,35 @@ def _entry(step: Step, given: Mapping[str, Any], where: str) -> Entry:
         raise RecipeError(f"{where}: {error.message}", hint=error.hint) from None
 
 
-def _lines(node: Any, path: str = "") -> dict[str, int]:
-    """Line (from 1) of every key and item of a YAML tree, by dotted path."""
+#: ``steps``, its item, the step's name, the parameter: no recipe goes deeper.
+_DEPTH = 4
+
+
+def _lines(node: Any) -> tuple[dict[str, int], list[tuple[str, int]]]:
+    """Line (from 1) of every key and item of a YAML tree, by dotted path; and of keys given twice."""
     import yaml
 
     found: dict[str, int] = {}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = f"{path}.{key.value}".strip(".")
+    twice: list[tuple[str, int]] = []
+
+    def visit(node: Any, path: str, depth: int) -> None:
+        if depth == _DEPTH:  # aliases can make a tree endless
+            return
+        mapping = isinstance(node, yaml.MappingNode)
+        if not mapping and not isinstance(node, yaml.SequenceNode):
+            return
+        here: set[str] = set()
+        for i, child in enumerate(node.value):
+            key, value = child if mapping else (child, child)
+            inner = f"{path}.{key.value if mapping else i}".strip(".")
+            if inner in here:
+                twice.append((inner, key.start_mark.line + 1))
+            here.add(inner)
             found[inner] = key.start_mark.line + 1
-            found.update(_lines(value, inner))
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            inner = f"{path}.{i}"
-            found[inner] = value.start_mark.line + 1
-            found.update(_lines(value, inner))
-    return found
+            visit(value, inner, depth + 1)
+
+    visit(node, "", 0)
+    return found, twice
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -273,7 +296,7 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
             raise RecipeError(f"'{text}' is not a setting", hint="for instance --set n4.shrink=2")
         try:
             parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             parsed = value
         settings[key.strip()] = tuple(parsed) if isinstance(parsed, list) else parsed
     return settings

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +94,7 @@ class StepRecord:
         """As plain data, without pictures."""
         return {
             "step": self.name,
-            "parameters": dict(self.parameters),
+            "parameters": named(self.parameters),
             "engine": self.engine,
             "engine_version": self.engine_version,
             "makes": self.makes,
@@ -105,12 +108,65 @@ class StepRecord:
 
 
 def voxel_hash(volume: Volume) -> str:
-    """SHA-256 of a volume's voxels (their type and values, in C order), shape and affine."""
-    digest = hashlib.sha256()
-    digest.update(str((volume.data.dtype.str, volume.shape)).encode())
-    digest.update(np.round(volume.affine, 6).tobytes())
-    digest.update(np.ascontiguousarray(volume.data).data)
+    """SHA-256 of a volume's shape, affine and voxels (C order), as a file holds them.
+
+    Whole numbers count as int64, others and the affine as float32, so that a
+    volume has one hash in memory and when it is read back from a NIfTI.
+    """
+    kind = np.dtype("<f4" if volume.data.dtype.kind == "f" else "<i8")
+    digest = hashlib.sha256(str((kind.str, volume.shape)).encode())
+    digest.update(volume.affine.astype("<f4").tobytes())
+    for slab in volume.data:  # one at a time: a whole volume of int64 would be large
+        digest.update(np.ascontiguousarray(slab, dtype=kind).data)
     return digest.hexdigest()
+
+
+#: The folders of an absolute path (or of one from home) within a text.
+_FOLDERS = re.compile(r"""(?<![\w.:/\\])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'"<>|:,;()]+[/\\])+""")
+
+
+def public(data: Any, folders: Iterable[Path] = ()) -> Any:
+    """Plain data for a record that others will read: files by name alone, no NaN.
+
+    Paths tell who works where. Numbers that are not finite become None, since
+    JSON has no word for them.
+
+    Parameters
+    ----------
+    data : mappings, sequences, texts, numbers
+        What to write.
+    folders : iterable of Path
+        Folders that are known to be spoken of, for names with spaces.
+    """
+    known = [f"{f}{os.sep}" for f in (*folders, Path.home(), Path.cwd()) if len(f.parts) > 1]
+    known.sort(key=len, reverse=True)
+
+    def plain(value: Any) -> Any:
+        match value:
+            case str():
+                for folder in known:
+                    value = value.replace(folder, "")
+                return _FOLDERS.sub("", value)
+            case Path():
+                return value.name
+            case Mapping():
+                return {str(k): plain(v) for k, v in value.items()}
+            case list() | tuple():
+                return [plain(v) for v in value]
+            case np.ndarray() | np.generic():
+                return plain(value.tolist())
+            case float() if not math.isfinite(value):
+                return None
+        return value
+
+    return plain(data)
+
+
+def named(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with files by name alone."""
+    return {
+        k: re.split(r"[/\\]", v)[-1] if isinstance(v, str) else v for k, v in parameters.items()
+    }
 
 
 def file_hash(path: Path) -> str:

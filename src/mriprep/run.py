@@ -113,8 +113,6 @@ def execute(
         if volume is not None:
             _same_place(volume, image, slot)
             state[slot] = volume.replace(role=role)
-    if mask is not None and not mask.grid.matches(image.grid):
-        state["mask"] = _follow(state["mask"], None, image.grid, {})
     planned = planning.make(recipe, {k: v.grid for k, v in state.items()})
     outcome = Outcome(case, contrast, recipe, state)
     entries = [e for e in recipe.entries if e.step.name != "convert"]
@@ -129,6 +127,8 @@ def execute(
             outcome.failure = Failure.of(error, entry.step.name)
             outcome.error = error
             break
+    else:
+        state.update({slot: _here(state, slot) for slot in _COMPANIONS if slot in state})
     if progress:
         progress("", len(entries), 0.0)
     return outcome
@@ -176,8 +176,16 @@ def _arguments(entry: Entry, state: Mapping[str, Any]) -> dict[str, Any]:
     arguments = dict(entry.parameters)
     for wanted in entry.step.inputs:
         if wanted.name not in arguments and wanted.slot in state:
-            arguments[wanted.name] = state[wanted.slot]
+            arguments[wanted.name] = _here(state, wanted.slot)
     return arguments
+
+
+def _here(state: Mapping[str, Any], slot: str) -> Any:
+    """What a slot holds; mask and labels on the image's grid."""
+    held, image = state[slot], state["image"]
+    if slot not in _COMPANIONS or held.grid.matches(image.grid):
+        return held
+    return _follow(held, None, image.grid, {})
 
 
 def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any]) -> None:
@@ -190,7 +198,11 @@ def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any])
     if step.each:
         through = _arguments(entry, state).get("to")
         for slot in _COMPANIONS:
-            if slot in state:
+            # What lies on another grid than the image waits there for `resample`, or the end: so
+            # that it is interpolated once.
+            if slot in state and (
+                step.name == "resample" or state[slot].grid.matches(state["image"].grid)
+            ):
                 state[slot] = _follow(state[slot], through, result.grid, entry.parameters)
     state[step.slot(result)] = result
 
@@ -214,7 +226,8 @@ def _overlay(step: Step, outcome: Outcome) -> Volume | None:
     if step.name == "resample" and template is not None:
         from .steps.resample import resample
 
-        on_image: Volume = resample(template, None, image.grid)
+        with _listening():  # what is odd about a template was said when it was read
+            on_image: Volume = resample(template, None, image.grid)
         return on_image
     return None
 
@@ -227,13 +240,14 @@ def _words(step: Step, state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _word(value: Any) -> Any:
-    return " to ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else value
+    """A parameter as it reads in a sentence: a range as "0 to 1", sizes as "1 x 1 x 1"."""
+    if not isinstance(value, tuple):
+        return value
+    return (" to " if len(value) == 2 else " x ").join(f"{v:g}" for v in value)
 
 
 def _mask_of(state: Mapping[str, Any]) -> Volume | None:
-    mask = state.get("mask")
-    image: Volume = state["image"]
-    return mask if isinstance(mask, Volume) and mask.grid.matches(image.grid) else None
+    return _here(state, "mask") if "mask" in state else None
 
 
 def _point(outcome: Outcome) -> npt.NDArray[np.float64]:

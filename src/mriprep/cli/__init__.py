@@ -89,7 +89,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="Say the version and leave.",
 )  # fmt: skip
 def cli() -> None:
-    r"""From a scan to arrays that a network can be trained on.
+    """From a scan to arrays that a network can be trained on.
 
     \b
       mriprep demo                                  a tour on a digital head
@@ -101,7 +101,7 @@ def cli() -> None:
     Add --debug to any command to see where an error came from. Exit codes:
     0 all good, 1 processing failed, 2 the input or the command was not right,
     3 partly done.
-    """
+    """  # noqa: D301
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -109,13 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given or os.environ.get("MRIPREP_DEBUG") == "1"
     given = [a for a in given if a != "--debug"]
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
-    if not debug:
-        # Libraries talk to their own developers; what matters to a user is a MriprepWarning.
-        warnings.simplefilter("ignore")
-    warnings.simplefilter("always", MriprepWarning)
     try:
-        status = cli.main(given, prog_name="mriprep", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            if not debug:
+                # Libraries talk to their own developers; what matters to a user is a MriprepWarning.
+                warnings.simplefilter("ignore")
+            warnings.simplefilter("always", MriprepWarning)
+            status = cli.main(given, prog_name="mriprep", standalone_mode=False, obj=debug)
         sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()

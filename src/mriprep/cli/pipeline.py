@@ -55,7 +55,7 @@ def _recipe_options(command: Any) -> Any:
     "--report/--no-report", default=True, show_default=True, help="Write the HTML report."
 )
 def run(source: Path, output: Path, **given: Any) -> int:
-    r"""Preprocess a scan by a recipe.
+    """Preprocess a scan by a recipe.
 
     IN is an image, or a folder or zip of DICOM. OUT is a folder: it gets the
     image, masks, transform and slices under names as in BIDS derivatives, a
@@ -65,7 +65,7 @@ def run(source: Path, output: Path, **given: Any) -> int:
       mriprep run scan.nii.gz out/
       mriprep run dicom/ out/ --series 3 --recipe guide --template head.nii.gz
       mriprep run scan.nii.gz out/ --set n4.shrink=2 --skip slices
-    """
+    """  # noqa: D301
     return run_case(source, output, **given)
 
 
@@ -123,10 +123,11 @@ def _finish(outcome: Any, folder: Path, with_report: bool) -> int:
         click.echo(failure.message, err=True)
         if failure.hint:
             click.echo(f"hint: {failure.hint}", err=True)
-        import os
+        context = click.get_current_context(silent=True)
+        if context is not None and context.obj:  # --debug
+            import traceback
 
-        if os.environ.get("MRIPREP_DEBUG") == "1" and outcome.error is not None:
-            raise outcome.error
+            traceback.print_exception(outcome.error)
         return int(failure.exit_code)
     seconds = sum(s.seconds for s in outcome.steps)
     click.echo(f"{outcome.case.name}: {len(outcome.steps)} steps in {seconds:.1f} s")
@@ -148,7 +149,7 @@ def plan(source: Path, as_json: bool, **given: Any) -> int:
     missing template shows within a second.
     """
     recipe = _recipe(given)
-    grid = header_grid(source, given["series"], given["volume"])
+    grid = header_grid(source, given["series"], given["volume"], given["contrast"])
     grids = {k: _grid_of(given[k]) for k in ("mask", "labels") if given[k]}
     planned = _plan_of(recipe, {"image": grid, **grids})
     if as_json:
@@ -185,12 +186,12 @@ def plan(source: Path, as_json: bool, **given: Any) -> int:
 @click.argument("name", required=False)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of recipes, for editors.")
 def recipes(name: str | None, schema: bool) -> None:
-    r"""List the presets; with NAME, print its YAML, to be copied and changed.
+    """List the presets; with NAME, print its YAML, to be copied and changed.
 
     \b
       mriprep recipes adult-t1 > mine.yaml
       mriprep recipes --schema > mriprep.schema.json
-    """
+    """  # noqa: D301
     # The package's own attribute of this name is the function `mriprep.recipe`.
     from mriprep.recipe import load, preset_text, presets
     from mriprep.recipe import schema as recipe_schema
@@ -224,14 +225,17 @@ def parse_age(text: str) -> float:
     return age
 
 
-def header_grid(source: Path, series: str | None, volume: int | None) -> Grid:
+def header_grid(
+    source: Path, series: str | None, volume: int | None, contrast: str | None = None
+) -> Grid:
     """The grid of a scan from headers alone."""
-    from mriprep.api import is_image
+    from mriprep.api import image_of, is_image
     from mriprep.io.dicom import choose, scan
     from mriprep.io.images import read_grid
 
-    if is_image(source):
-        return read_grid(source, volume=volume)
+    image = source if is_image(source) else image_of(source, contrast)
+    if image is not None:
+        return read_grid(image, volume=volume)
     chosen = choose(scan(source), series)
     if chosen.grid is None:
         raise InputError(

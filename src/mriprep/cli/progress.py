@@ -69,13 +69,14 @@ def watching(steps: list[tuple[str, float]]) -> Iterator[Progress]:
 
 
 def _lines(count: int) -> Progress:
-    began = {"name": "", "at": time.monotonic()}
+    running, since = "", time.monotonic()
 
     def listen(name: str, number: int, _: float) -> None:
+        nonlocal running, since
         now = time.monotonic()
-        if began["name"]:
-            click.echo(f"[{number}/{count}] {began['name']}: {now - began['at']:.1f} s", err=True)
-        began.update(name=name, at=now)
+        if running:
+            click.echo(f"[{number}/{count}] {running}: {now - since:.1f} s", err=True)
+        running, since = name, now
 
     return listen
 

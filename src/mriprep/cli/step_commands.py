@@ -9,7 +9,8 @@ from typing import Any, get_args, get_origin
 
 import click
 
-from mriprep.core import Case, InputError, MriprepError, Role, Transform, Volume
+from mriprep.core import Case, InputError, MriprepError, OutputError, Role, Transform, Volume
+from mriprep.core.errors import nearest
 from mriprep.declare import Input, Parameter, Step, keeping
 
 _FILE = click.Path(path_type=Path)
@@ -144,8 +145,7 @@ def _metavar(parameter: Parameter) -> str:
 def value_of(text: Any, parameter: Parameter) -> Any:
     """A value from the command line: numbers separated by spaces or commas are a tuple."""
     if not isinstance(text, str) or parameter.choices:
-        default = parameter.choices and next((c for c in parameter.choices if str(c) == text), text)
-        return default if parameter.choices else text
+        return text
     parts = text.strip("[]() ").replace(",", " ").split()
     if len(parts) > 1 and all(_is_number(p) for p in parts):
         return tuple(float(p) if not p.lstrip("+-").isdigit() else int(p) for p in parts)
@@ -210,9 +210,13 @@ def _check_output(step: Step, path: Path) -> None:
             f" {', '.join(_TRANSFORM_ENDINGS)}; `mriprep resample --to` takes it from there",
         )
     if step.makes not in ("transform", "slices"):
-        from mriprep.io.images import check_writable
+        from mriprep.io.sniff import WRITABLE, extension
 
-        check_writable(path)
+        if extension(path, WRITABLE) is None:
+            raise OutputError(
+                f"an image cannot be written as '{path.name}'",
+                hint=f"give a name that ends on {', '.join(WRITABLE)}",
+            )
 
 
 def _main_input(step: Step, path: Path, given: Mapping[str, Any]) -> Any:
@@ -241,6 +245,8 @@ def _other_input(wanted: Input, value: str, given: Mapping[str, Any]) -> Any:
         return _image(path, role)
     except MriprepError as error:
         error.message = f"--{wanted.name}: {error.message}"
+        if wanted.words and not path.exists():
+            error.hint = f"{nearest(value, wanted.words)}, or a file"
         raise
 
 

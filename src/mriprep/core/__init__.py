@@ -12,6 +12,7 @@ from .errors import (
     RecipeError,
 )
 from .grid import Grid
+from .slices import Slices, restack
 from .transform import Transform
 from .volume import Role, Volume
 
@@ -27,6 +28,8 @@ __all__ = [
     "OutputError",
     "RecipeError",
     "Role",
+    "Slices",
     "Transform",
     "Volume",
+    "restack",
 ]

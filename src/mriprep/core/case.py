@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -36,6 +37,11 @@ class Case(Mapping[str, Volume]):
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w+-]*", self.name):
+            raise InputError(
+                f"'{self.name}' cannot be a case's name",
+                hint="letters, digits, - and _, as in 'sub-01_ses-2': files are named after it",
+            )
         if not self.volumes:
             raise InputError(f"case '{self.name}' holds no volume")
         object.__setattr__(self, "volumes", MappingProxyType(dict(self.volumes)))
@@ -48,6 +54,10 @@ class Case(Mapping[str, Volume]):
             raise InputError(
                 f"case '{self.name}' has no {contrast}", hint=nearest(contrast, self.volumes)
             ) from None
+
+    def get(self, contrast: str, default: Any = None) -> Any:
+        """The volume of a contrast, or `default`."""
+        return self.volumes.get(contrast, default)
 
     def __contains__(self, contrast: object) -> bool:
         return contrast in self.volumes
@@ -65,6 +75,9 @@ class Case(Mapping[str, Volume]):
             if contrast in self.volumes:
                 return contrast
         return next(iter(self.volumes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Case, (self.name, dict(self.volumes), dict(self.facts))
 
     def __repr__(self) -> str:
         return f"<Case {self.name}: {', '.join(f'{k} {v.grid}' for k, v in self.volumes.items())}>"

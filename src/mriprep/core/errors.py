@@ -79,9 +79,9 @@ class MriprepWarning(UserWarning):
     """Something odd that does not stop the work; collected into the record of a run."""
 
 
-def nearest(name: str, accepted: Iterable[str]) -> str:
+def nearest(name: str, accepted: Iterable[object]) -> str:
     """Say which of the accepted names is meant, for hints: ``"did you mean 'n4'? accepted: ..."``."""
-    names = sorted(accepted)
+    names = sorted(map(str, accepted))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     listing = ", ".join(names)
     return f"did you mean '{close[0]}'? accepted: {listing}" if close else f"accepted: {listing}"

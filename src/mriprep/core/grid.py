@@ -43,15 +43,8 @@ class Grid:
     affine: FloatArray
 
     def __post_init__(self) -> None:
-        shape = tuple(int(n) for n in self.shape)
-        if len(shape) != 3 or min(shape, default=0) < 1:
-            raise GeometryError(
-                f"a grid needs three positive sizes, got {tuple(self.shape)}",
-                hint="volumes are three-dimensional; choose one volume of a 4D series first",
-            )
-        affine = np.array(self.affine, dtype=np.float64)
-        if affine.shape != (4, 4):
-            raise GeometryError(f"an affine is a 4x4 matrix, got shape {affine.shape}")
+        shape = _sizes(self.shape)
+        affine = as_matrix(self.affine, "an affine")
         if not np.isfinite(affine).all():
             raise GeometryError("the affine holds NaN or infinity: the header is damaged")
         if not np.allclose(affine[3], (0, 0, 0, 1)):
@@ -65,6 +58,7 @@ class Grid:
         volume = abs(float(np.linalg.det(affine[:3, :3] / lengths)))
         if volume < 1e-3:
             raise GeometryError("two axes of the affine are parallel: it cannot be inverted")
+        affine += 0.0  # no -0.0: equal grids have equal bytes, so equal hashes
         affine.setflags(write=False)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "affine", affine)
@@ -185,9 +179,12 @@ class Grid:
         The field of view is never cut: sizes are rounded up, so that the new
         one is wider than the old by less than one new voxel.
         """
-        new = np.broadcast_to(np.asarray(spacing, dtype=np.float64), 3)
-        if not (np.isfinite(new).all() and (new > 0).all()):
-            raise GeometryError(f"spacing must be positive, got {new.tolist()} mm")
+        new = np.asarray(spacing, dtype=np.float64)
+        if new.shape not in ((), (1,), (3,)) or not (np.isfinite(new).all() and (new > 0).all()):
+            raise GeometryError(
+                f"spacing must be one positive number or three, got {new.tolist()} mm"
+            )
+        new = np.broadcast_to(new, 3)
         extent = np.asarray(self.shape) * np.asarray(self.spacing)
         # The slack keeps 240.0000001 mm at 1 mm from becoming 241 voxels.
         shape = np.maximum(np.ceil(extent / new - 1e-3), 1).astype(int)
@@ -228,6 +225,9 @@ class Grid:
     def __hash__(self) -> int:
         return hash((self.shape, self.affine.tobytes()))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Grid, (self.shape, np.array(self.affine))
+
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape))
         spacing = "x".join(f"{s:.3g}" for s in self.spacing)
@@ -255,6 +255,31 @@ def parse_orientation(text: str) -> str:
             hint="give three letters, one of each of R/L, A/P and S/I, for instance RAS or LPS",
         )
     return code
+
+
+def as_matrix(values: npt.ArrayLike, what: str) -> FloatArray:
+    """A new (4, 4) float64 array of `values`; `what` names it in errors."""
+    try:
+        matrix = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise GeometryError(f"{what} is a 4x4 matrix of numbers, got {values!r}") from None
+    if matrix.shape != (4, 4):
+        raise GeometryError(f"{what} is a 4x4 matrix, got shape {matrix.shape}")
+    return matrix
+
+
+def _sizes(shape: Sequence[int]) -> tuple[int, int, int]:
+    try:
+        given = np.asarray(shape, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.zeros(0)
+    if given.shape != (3,) or not ((given >= 1) & (given == np.round(given))).all():
+        raise GeometryError(
+            f"a grid needs three positive whole sizes, got {shape!r}",
+            hint="volumes are three-dimensional; choose one volume of a 4D series first",
+        )
+    x, y, z = given.tolist()
+    return int(x), int(y), int(z)
 
 
 def _world_axis(letter: str) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import GeometryError
-from .grid import FloatArray, Grid
+from .grid import FloatArray, Grid, as_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class Transform:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        matrix = np.array(self.matrix, dtype=np.float64)
-        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-            raise GeometryError("a transform is a finite 4x4 matrix")
+        matrix = as_matrix(self.matrix, "a transform")
+        if not np.isfinite(matrix).all():
+            raise GeometryError("the transform holds NaN or infinity")
         if not np.allclose(matrix[3], (0, 0, 0, 1)):
             raise GeometryError(f"the last row of a transform is 0 0 0 1, got {matrix[3].tolist()}")
         if abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
@@ -97,7 +97,7 @@ class Transform:
     def inverse(self) -> Transform:
         """Maps points of the moving world to the reference world."""
         return Transform(
-            np.linalg.inv(self.matrix),
+            np.asarray(np.linalg.inv(self.matrix), dtype=np.float64),
             self.moving,
             self.reference,
             self.moving_name,
@@ -107,6 +107,8 @@ class Transform:
 
     def __matmul__(self, first: Transform) -> Transform:
         """``(b @ a)(points) == b(a(points))``: from a's reference, through a, then b, to b's moving."""
+        if not isinstance(first, Transform):
+            return NotImplemented
         return Transform(
             self.matrix @ first.matrix,
             first.reference,
@@ -137,6 +139,12 @@ class Transform:
     def distance(self, other: Transform, points: npt.ArrayLike) -> float:
         """Mean distance between where the two transforms send `points` (N, 3), mm."""
         return float(np.linalg.norm(self(points) - other(points), axis=-1).mean())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Transform, (
+            np.array(self.matrix), self.reference, self.moving,
+            self.reference_name, self.moving_name, dict(self.meta),
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         kind = "rigid" if self.is_rigid else "affine"

@@ -69,13 +69,8 @@ class Volume:
         grid = self.grid if isinstance(self.grid, Grid) else Grid(_shape(data), self.grid)
         if data.shape != grid.shape:
             raise GeometryError(f"the array is {data.shape}, its grid is {grid.shape}")
-        try:
-            role = Role(self.role)
-        except ValueError:
-            raise InputError(
-                f"'{self.role}' is not a role of a volume", hint=nearest(str(self.role), list(Role))
-            ) from None
-        view = _as_role(data, role).view()
+        role = as_role(self.role)
+        view = _fitted(data, role).view()
         view.setflags(write=False)
         object.__setattr__(self, "data", view)
         object.__setattr__(self, "grid", grid)
@@ -109,7 +104,7 @@ class Volume:
         return Volume(
             self.data if data is None else data,
             self.grid if grid is None else grid,
-            self.role if role is None else Role(role),
+            self.role if role is None else as_role(role),
             {**self.meta, **meta},
         )
 
@@ -136,7 +131,23 @@ def _shape(data: npt.NDArray[Any]) -> tuple[int, int, int]:
     return x, y, z
 
 
-def _as_role(data: npt.NDArray[Any], role: Role) -> npt.NDArray[Any]:
+def as_role(role: Role | str) -> Role:
+    """The role of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        return Role(role)
+    except ValueError:
+        raise InputError(
+            f"'{role}' is not a role of a volume", hint=nearest(str(role), Role)
+        ) from None
+
+
+def _fitted(data: npt.NDArray[Any], role: Role) -> npt.NDArray[Any]:
     if data.dtype == bool:
         return (
             data
@@ -156,10 +167,13 @@ def _as_role(data: npt.NDArray[Any], role: Role) -> npt.NDArray[Any]:
                 "labels must be whole numbers, got fractions or NaN",
                 hint="these labels were interpolated as an image; use the original label file",
             )
-        return data.astype(np.int32)
+        small = np.abs(data).max(initial=0) < 2**31
+        return data.astype(np.int32 if small else np.int64)
     if role is Role.PROBABILITY:
         data = data.astype(np.float32) if data.dtype.kind != "f" else data
-        low, high = (float(np.nanmin(data)), float(np.nanmax(data))) if data.size else (0.0, 0.0)
+        # What compares false, NaN, is left as it is.
+        low = float(data.min(where=~np.isnan(data), initial=0))
+        high = float(data.max(where=~np.isnan(data), initial=0))
         if low < -1e-3 or high > 1 + 1e-3:
             raise InputError(f"probabilities lie in [0, 1], got [{low:g}, {high:g}]")
     return data

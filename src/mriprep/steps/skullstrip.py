@@ -111,7 +111,7 @@ def _one_piece(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     box = ndimage.find_objects(labels)
     sizes = np.bincount(labels.ravel())[1:]
     largest = 1 + int(np.argmax(sizes))
-    result = labels == largest
+    result: npt.NDArray[np.bool_] = labels == largest
     # A hole is background that does not reach the border of the (padded) box.
     part = np.pad(result[box[largest - 1]], 1)
     outside, _ = ndimage.label(~part)

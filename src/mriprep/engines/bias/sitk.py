@@ -77,7 +77,7 @@ def field(
     return image.replace(np.ascontiguousarray(np.exp(log_field, dtype=np.float32).T))
 
 
-def _to_sitk(array: np.ndarray, spacing: tuple[float, float, float]) -> object:  # type: ignore[type-arg]
+def _to_sitk(array: np.ndarray, spacing: tuple[float, float, float]) -> object:
     import SimpleITK as sitk
 
     # Only the spacing matters to N4: its lattice follows the array's axes.

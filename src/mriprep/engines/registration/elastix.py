@@ -91,6 +91,7 @@ def estimate(
         If elastix gives up, most often because the images hardly overlap.
     """
     # itk's lazy loader would import some 1300 modules; this submodule is all that is needed.
+    from itk import ITKCommonBasePython as common_module
     from itk import elxParameterObjectPython as parameter_module
     from itk import itkElastixRegistrationMethodPython as method_module
 
@@ -122,6 +123,8 @@ def estimate(
     method.SetLogToConsole(False)
     method.SetLogToFile(False)
     method.SetNumberOfThreads(_THREADS)
+    # Within a mask elastix draws samples from generators that ITK numbers throughout the process.
+    common_module.itkMersenneTwisterRandomVariateGenerator.ResetNextSeed()
     try:
         method.UpdateLargestPossibleRegion()
     except RuntimeError as error:
