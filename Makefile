@@ -6,7 +6,8 @@
 #   make bench    the benchmarks' short form (real scans: MRIPREP_TEST_DATA=folder)
 #   make clean    remove the environment and what was built
 
-PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 | while read p; do "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+# The first of these that is there and new enough; or name one: make PYTHON=...
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
