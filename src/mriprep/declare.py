@@ -30,121 +30,55 @@ import pkgutil
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from .core import Case, Grid, InputError, RecipeError, Role, Transform, Volume
+from .core import Grid, InputError, RecipeError, Role, Transform, Volume
 from .core.errors import nearest
+from .signature import (
+    SLOTS,
+    Citation,
+    Docs,
+    Image,
+    Input,
+    Labels,
+    Mask,
+    Parameter,
+    Probability,
+    Reference,
+    Unit,
+    Within,
+    members_of,
+    slot_of,
+    words_of,
+)
+
+__all__ = [
+    "SLOTS",
+    "Citation",
+    "Image",
+    "Input",
+    "Labels",
+    "Mask",
+    "Parameter",
+    "Planner",
+    "Probability",
+    "Reference",
+    "Step",
+    "Unit",
+    "Within",
+    "get",
+    "keep",
+    "keeping",
+    "names",
+    "step",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: What a step consumes and makes. The role names the slot of a recipe that it is taken from.
-Image = Annotated[Volume, Role.IMAGE]
-Mask = Annotated[Volume, Role.MASK]
-Labels = Annotated[Volume, Role.LABELS]
-Probability = Annotated[Volume, Role.PROBABILITY]
-
-#: An image to go by, which no recipe fills in.
-Reference = Annotated[Volume, "reference"]
-
-#: The region that statistics are taken from; a mask, or what to derive it from.
-Within = Mask | Literal["foreground", "whole"] | None
-
-#: Slots of a recipe: what is handed from step to step.
-SLOTS = ("source", "image", "mask", "labels", "transform", "slices")
-
-
-@dataclass(frozen=True)
-class Unit:
-    """The unit of a parameter, as an annotation: ``Annotated[float, Unit("mm")]``."""
-
-    symbol: str
-
-
-@dataclass(frozen=True)
-class Citation:
-    """A paper behind a step."""
-
-    key: str
-    text: str
-    doi: str
-
-
-@dataclass(frozen=True)
-class Input:
-    """Something that a step consumes: a slot of the recipe, or one of a few words in its place."""
-
-    name: str
-    slot: str
-    optional: bool
-    words: tuple[str, ...] = ()
-    doc: str = ""
-    role: Role | None = None
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A keyword-only parameter of a step."""
-
-    name: str
-    annotation: Any
-    default: Any
-    doc: str = ""
-
-    @property
-    def required(self) -> bool:
-        """Whether it has no default."""
-        return self.default is inspect.Parameter.empty
-
-    @property
-    def unit(self) -> str:
-        """Its unit, or an empty string."""
-        return next((m.symbol for m in _metadata(self.annotation) if isinstance(m, Unit)), "")
-
-    @property
-    def choices(self) -> tuple[Any, ...]:
-        """The words (or numbers) it accepts, where it is a choice among some."""
-        return _words(self.annotation)
-
-    def validate(self, value: Any, step: str) -> Any:
-        """The value in its declared type.
-
-        Raises
-        ------
-        RecipeError
-            If it is of another type or out of range; says what is accepted.
-        """
-        from pydantic import ValidationError
-
-        if isinstance(value, bool) and bool not in _unwrap(self.annotation):
-            # Python takes True for 1 and YAML takes `on` for True: neither is a number here.
-            raise RecipeError(
-                f"{step}.{self.name} = {value} is not accepted: it is no yes-or-no",
-                hint=nearest(str(value), self.choices) if self.choices else self.doc or None,
-            )
-        if isinstance(value, str):  # a number in quotes is that number, here as elsewhere
-            value = next((c for c in self.choices if str(c) == value), value)
-        try:
-            return _adapter(self.annotation).validate_python(value)
-        except ValidationError as error:
-            reasons = "; ".join(dict.fromkeys(e["msg"] for e in error.errors()))
-            hint = nearest(str(value), self.choices) if self.choices else self.doc
-            raise RecipeError(
-                f"{step}.{self.name} = {value!r} is not accepted: {reasons}", hint=hint or None
-            ) from None
-
-    def schema(self) -> dict[str, Any]:
-        """JSON Schema of the parameter, for editors and for the docs."""
-        schema: dict[str, Any] = _adapter(self.annotation).json_schema()
-        if not self.required:
-            schema["default"] = self.default
-        schema["description"] = self.doc + (f" Unit: {self.unit}." if self.unit else "")
-        return schema
-
 
 #: Says what a step will make of grids and transforms, before there are voxels.
 Planner = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
@@ -372,7 +306,7 @@ def keeping() -> Iterator[dict[str, Any]]:
 
 def _read(function: Callable[..., Any], **about: Any) -> Step:
     hints = typing.get_type_hints(function, include_extras=True)
-    docs = _Docs(function)
+    docs = Docs(function)
     inputs: list[Input] = []
     parameters: dict[str, Parameter] = {}
     for p in inspect.signature(function).parameters.values():
@@ -382,11 +316,11 @@ def _read(function: Callable[..., Any], **about: Any) -> Step:
             inputs.append(
                 Input(
                     p.name,
-                    _slot(hints[p.name]),
+                    slot_of(hints[p.name]),
                     p.default is not p.empty,
-                    _words(hints[p.name]),
+                    words_of(hints[p.name]),
                     docs.of(p.name),
-                    next((m for m in _unwrap(hints[p.name]) if isinstance(m, Role)), None),
+                    next((m for m in members_of(hints[p.name]) if isinstance(m, Role)), None),
                 )
             )
     return Step(
@@ -394,90 +328,11 @@ def _read(function: Callable[..., Any], **about: Any) -> Step:
         function=function,
         inputs=tuple(inputs),
         parameters=types.MappingProxyType(parameters),
-        makes=_slot(hints["return"]),
+        makes=slot_of(hints["return"]),
         title=docs.title,
         description=docs.description,
         **about,
     )
-
-
-@dataclass
-class _Docs:
-    """The parts of a numpydoc docstring; parsed when asked, since listings need the title alone."""
-
-    function: Callable[..., Any]
-    _parsed: Any = field(default=None, repr=False)
-
-    @property
-    def title(self) -> str:
-        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
-
-    @property
-    def description(self) -> str:
-        text = inspect.getdoc(self.function) or ""
-        return text.split("\n", 1)[-1].split("\nParameters\n", 1)[0].strip()
-
-    def of(self, name: str) -> str:
-        sections = (inspect.getdoc(self.function) or "").split("\nParameters\n", 1)
-        if len(sections) < 2:
-            return ""
-        lines: list[str] = []
-        found = False
-        for line in sections[1].splitlines()[1:]:
-            if line and not line[0].isspace():
-                if found or set(line) == {"-"}:
-                    break
-                found = name in line.split(":")[0].replace(",", " ").split()
-            elif found and line.strip():
-                lines.append(line.strip())
-            elif found and lines:
-                break
-        return " ".join(lines)
-
-
-def _unwrap(annotation: Any) -> list[Any]:
-    """The members of a union, each without its annotation's metadata; the metadata follow."""
-    origin = typing.get_origin(annotation)
-    if origin is Annotated:
-        base, *metadata = typing.get_args(annotation)
-        return [*_unwrap(base), *metadata]
-    if origin in (types.UnionType, typing.Union):
-        return [m for a in typing.get_args(annotation) for m in _unwrap(a)]
-    return [annotation]
-
-
-def _metadata(annotation: Any) -> list[Any]:
-    return [m for m in _unwrap(annotation) if not isinstance(m, type)]
-
-
-def _words(annotation: Any) -> tuple[str, ...]:
-    members = _unwrap(annotation)
-    return tuple(w for m in members if typing.get_origin(m) is Literal for w in typing.get_args(m))
-
-
-def _slot(annotation: Any) -> str:
-    members = _unwrap(annotation)
-    if Transform in members:
-        return "transform"
-    if Grid in members:
-        return "grid"
-    for m in members:
-        if isinstance(m, Role):
-            return m.value
-        if isinstance(m, str):
-            return m
-    if Path in members:
-        return "source"
-    if Case in members or Volume in members:
-        return "image"
-    return "slices"
-
-
-@functools.cache
-def _adapter(annotation: Any) -> Any:
-    from pydantic import ConfigDict, TypeAdapter
-
-    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 
 def _check_input(step_name: str, wanted: Input, value: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mriprep.core import MriprepWarning, RecipeError, Volume
+from mriprep.core import InputError, MriprepWarning, RecipeError, Volume
 from mriprep.declare import get
 from mriprep.kernels.median import SORT_9, median_3
 from mriprep.steps.denoise import denoise
@@ -73,13 +73,11 @@ def test_nan_does_not_spread():
     assert (result.data == 2).all()
 
 
-def test_a_mask_stays_a_mask():
+def test_masks_and_labels_are_refused():
     inside = np.random.default_rng(4).random((8, 8, 8)) > 0.4
-    for size in (3, 5):
-        result = denoise(Volume(inside, np.eye(4), "mask"), size=size)
-        expected = ndimage.median_filter(inside.astype(np.uint8), size, mode="nearest")
-        assert result.role == "mask"
-        assert np.array_equal(result.data, expected > 0)
+    for role in ("mask", "labels"):
+        with pytest.raises(InputError, match="intensities"):
+            denoise(Volume(inside, np.eye(4), role))
 
 
 def test_geometry_and_facts_are_kept():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from mriprep.core import InputError
-from mriprep.declare import Image, Mask, step
+from mriprep.core import InputError, Volume
+from mriprep.declare import Mask, step
 
 from ._common import on_grid
 from ._fill import fitting
 
 
 @step(methods="Voxels outside the mask were set to {fill:g}.", seconds_per_megavoxel=0.005)
-def apply_mask(image: Image, mask: Mask, *, fill: float = 0.0) -> Image:
+def apply_mask(image: Volume, mask: Mask, *, fill: float = 0.0) -> Volume:
     """Set everything outside a mask to one value.
 
     Parameters

@@ -7,7 +7,8 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from mriprep.declare import Image, Mask, Unit, step
+from mriprep.core import Volume
+from mriprep.declare import Mask, Unit, step
 
 from ._box import bounding_box, shown, widened
 from ._common import on_grid
@@ -20,8 +21,8 @@ from ._common import on_grid
     seconds_per_megavoxel=0.05,
 )
 def crop(
-    image: Image, mask: Mask | None = None, *, margin: Annotated[float, Ge(0), Unit("mm")] = 5.0
-) -> Image:
+    image: Volume, mask: Mask | None = None, *, margin: Annotated[float, Ge(0), Unit("mm")] = 5.0
+) -> Volume:
     """Cut a volume down to the box around a mask, or around what it shows.
 
     No voxel moves in the world. To cut several volumes alike, give each the

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import numpy as np
 from annotated_types import Ge, Le
 
-from mriprep.core import Grid, MriprepWarning, Role
-from mriprep.declare import Image, Unit, step
+from mriprep.core import Grid, MriprepWarning, Role, Volume
+from mriprep.declare import Unit, step
 
 from ._fill import fitting
 
@@ -37,7 +37,7 @@ def _plan(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Grid | No
     plan=_plan,
     seconds_per_megavoxel=0.01,
 )
-def pad(image: Image, *, shape: Shape, fill: float = 0.0) -> Image:
+def pad(image: Volume, *, shape: Shape, fill: float = 0.0) -> Volume:
     """Pad a volume on all sides to exactly one shape.
 
     No voxel moves in the world. Where the volume is larger than the shape it

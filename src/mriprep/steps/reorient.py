@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mriprep.core import Grid
+from mriprep.core import Grid, Volume
 from mriprep.core.slices import arranged
-from mriprep.declare import Image, step
+from mriprep.declare import step
 
 
 def _plan(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Grid | None:
@@ -23,7 +23,7 @@ def _plan(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Grid | No
     plan=_plan,
     seconds_per_megavoxel=0.01,
 )
-def reorient(image: Image, *, to: str = "RAS") -> Image:
+def reorient(image: Volume, *, to: str = "RAS") -> Volume:
     """Permute and flip the array axes to point along an orientation.
 
     Neither a value nor a voxel's place in the world changes; an oblique
