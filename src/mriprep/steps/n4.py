@@ -71,7 +71,8 @@ def n4(
     Returns
     -------
     Volume
-        The corrected image, float32.
+        The corrected image, float32; its mean log intensity in the mask is
+        the scan's.
 
     Raises
     ------
@@ -101,5 +102,8 @@ def n4(
         noise=noise,
         convergence=convergence,
     )
+    # A field is known up to a factor; this one leaves the mean log intensity of the mask as it was.
+    scale = np.exp(np.mean(np.log(field.data[inside]), dtype=np.float64))
+    field = field.replace((field.data / scale).astype(np.float32))
     keep(bias_field=field)
     return image.replace(values / field.data)
