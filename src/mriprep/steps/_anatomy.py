@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import Grid, Volume
 
 from ._common import otsu
+
+Matrix = npt.NDArray[np.float64]
 
 #: A brain without skull fills at most this much (ml); a head, even a child's, more.
 _LARGEST_BRAIN_ML = 2300.0
@@ -34,22 +38,15 @@ def looks_stripped(image: Volume, mask: Volume | None = None) -> bool:
         Its brain mask, on the same grid.
     """
     data = image.data
-    corners, counts = np.unique(
-        data[
-            :: max(data.shape[0] - 1, 1), :: max(data.shape[1] - 1, 1), :: max(data.shape[2] - 1, 1)
-        ],
-        return_counts=True,
-    )
+    i, j, k = (max(n - 1, 1) for n in data.shape)
+    corners, counts = np.unique(data[::i, ::j, ::k], return_counts=True)
     blank = corners[np.argmax(counts)]
-    background = np.isnan(data) if np.isnan(blank) else data == blank
-    filled = int(data.size - background.sum())
-    if (
-        mask is not None
-        and int((~background & ~mask.data).sum()) > _MOST_OUTSIDE_MASK * mask.data.sum()
-    ):
+    shown = ~np.isnan(data) if np.isnan(blank) else data != blank
+    if mask is not None and (shown & ~mask.data).sum() > _MOST_OUTSIDE_MASK * mask.data.sum():
         return False
-    share = 1 - filled / data.size
-    return share > _LEAST_BACKGROUND and filled * image.grid.voxel_volume / 1000 < _LARGEST_BRAIN_ML
+    share = float(shown.mean())
+    filled_ml = share * data.size * image.grid.voxel_volume / 1000
+    return 1 - share > _LEAST_BACKGROUND and filled_ml < _LARGEST_BRAIN_ML
 
 
 def center_of_mass(image: Volume) -> npt.NDArray[np.float64]:
@@ -94,10 +91,8 @@ def surroundings(image: Volume, margin: float) -> Volume:
     return image.replace(inside.view(np.bool_), role="mask")
 
 
-def similarity(
-    fixed: Volume, moving: Volume, matrix: npt.NDArray[np.float64], region: Volume
-) -> float:
-    """Normalised mutual information of two images under a transform, 1 (unrelated) to 2.
+def likeness(fixed: Volume, moving: Volume, region: Volume) -> Callable[[Matrix], float]:
+    """Make what says how alike two images are under a transform.
 
     Studholme C et al. An overlap invariant entropy measure of 3D medical
     image alignment. Pattern Recognit 1999. doi:10.1016/S0031-3203(98)00091-0
@@ -106,31 +101,36 @@ def similarity(
     ----------
     fixed, moving : Volume
         The images.
-    matrix : (4, 4) array
-        Fixed mm to moving mm.
     region : Volume
-        Mask on the fixed image's grid: where it is measured.
+        Mask in the fixed image's world: where it is measured.
 
     Returns
     -------
-    float
-        Over a 4 mm grid; what lies outside the moving image counts as
-        background, so that sliding apart is no gain.
+    callable
+        Maps a (4, 4) matrix, fixed mm to moving mm, to the normalised mutual
+        information over a 4 mm grid, 1 (unrelated) to 2. What lies outside
+        the moving image counts as background, so that sliding apart is no
+        gain.
     """
     from mriprep.kernels import sample
 
     coarse = fixed.grid.with_spacing(4.0)
     to_mask = (np.linalg.inv(region.affine) @ coarse.affine)[:3]
     inside = sample.nearest(region.data.view(np.uint8), to_mask, coarse.shape) > 0
-    pairs = []
-    for image, pull in ((fixed, np.eye(4)), (moving, matrix)):
+    smooth = {id(v): _smooth(np.nan_to_num(v.floats()), v.grid, 4.0) for v in (fixed, moving)}
+
+    def numbers(image: Volume, pull: Matrix) -> npt.NDArray[np.int64]:
         to_index = (np.linalg.inv(image.affine) @ pull @ coarse.affine)[:3]
-        values = np.nan_to_num(image.floats())
-        smooth = _smooth(values, image.grid, 4.0)
-        pairs.append(_bins(sample.linear(smooth, to_index, coarse.shape)[inside]))
-    joint = np.bincount(pairs[0] * 32 + pairs[1], minlength=1024) / pairs[0].size
-    table = joint.reshape(32, 32)
-    return float((_entropy(table.sum(0)) + _entropy(table.sum(1))) / max(_entropy(table), 1e-12))
+        return _bins(sample.linear(smooth[id(image)], to_index, coarse.shape)[inside])
+
+    still = numbers(fixed, np.eye(4))
+
+    def under(matrix: Matrix) -> float:
+        joint = np.bincount(still * 32 + numbers(moving, matrix), minlength=1024) / still.size
+        table = joint.reshape(32, 32)
+        return (_entropy(table.sum(0)) + _entropy(table.sum(1))) / max(_entropy(table), 1e-12)
+
+    return under
 
 
 def _smooth(values: npt.NDArray[np.float32], grid: Grid, spacing: float) -> npt.NDArray[np.float32]:

@@ -85,9 +85,9 @@ def register(
         view, centres of mass, or one after the other, where they are far
         apart, and the better result is taken.
     focus : {"brain", "head"}
-        What counts in the end when a head is registered to a template's
-        head: the brain (from the template's mask, or found in the template),
-        or skull, scalp and neck as well.
+        What counts when a head is registered to a template's head: the
+        brains, where they are known or can be found in both, since scalps
+        and necks differ more between people; or all that is seen.
 
     Returns
     -------
@@ -106,21 +106,13 @@ def register(
     if fixed is None:
         found = templates.find(template)
         fixed, brain, name = *_read(found), found.name
-    fixed, moving, heads = _alike(fixed, brain, image, mask)
-    if not heads:
-        brain = None
-    elif to is None and focus == "brain" and brain is None:
-        brain = _brain_of(fixed)
+    whole = fixed
+    fixed, moving = _alike(fixed, brain, image, mask, focus if to is None else "head")
     transform, before, after = align(
-        engines.load("registration", engine).estimate,
-        fixed,
-        moving,
-        brain=brain if focus == "brain" else None,
-        model=model,
-        center=center,
+        engines.load("registration", engine).estimate, fixed, moving, model=model, center=center
     )
     keep(
-        template=fixed, registration={"nmi_before": round(before, 4), "nmi_after": round(after, 4)}
+        template=whole, registration={"nmi_before": round(before, 4), "nmi_after": round(after, 4)}
     )
     if after < before:
         warnings.warn(
@@ -146,29 +138,32 @@ def _read(template: templates.Template) -> tuple[Volume, Volume | None]:
     return read_image(template.image), mask
 
 
-def _brain_of(template: Volume) -> Volume | None:
-    """The brain of a template's head, where it can be found; a body has none."""
+def _brain_of(image: Volume) -> Volume | None:
+    """The brain of a head, where one can be found; a body has none."""
     from .skullstrip import skullstrip
 
     try:
-        # What is found on the way is the template's, not the scan's: nobody is told.
+        # What is found on the way is nobody's result: neither kept nor told.
         with warnings.catch_warnings(), keeping():
             warnings.simplefilter("error", MriprepWarning)
-            return skullstrip(template)
+            return skullstrip(image.replace(finite(image, "register")))
     except (MriprepError, MriprepWarning):
         return None
 
 
 def _alike(
-    fixed: Volume, fixed_mask: Volume | None, moving: Volume, moving_mask: Volume | None
-) -> tuple[Volume, Volume, bool]:
-    """Both as heads, or both as brains; finite and float32; whether they are heads."""
+    fixed: Volume,
+    fixed_mask: Volume | None,
+    moving: Volume,
+    moving_mask: Volume | None,
+    focus: str,
+) -> tuple[Volume, Volume]:
+    """Both as heads, or both as brains; finite and float32."""
     for volume in (fixed, moving):
         varied(np.nan_to_num(volume.data), "register")
     if moving_mask is not None:
         on_grid(moving_mask, moving.grid, "register")
-    fixed_is_brain = looks_stripped(fixed, fixed_mask)
-    moving_is_brain = looks_stripped(moving, moving_mask)
+    fixed_is_brain, moving_is_brain = looks_stripped(fixed), looks_stripped(moving)
     if fixed_is_brain and not moving_is_brain:
         if moving_mask is None:
             raise InputError(
@@ -185,9 +180,12 @@ def _alike(
                 " its skull was removed",
             )
         fixed = _masked(fixed, fixed_mask)
-    heads = not (fixed_is_brain or moving_is_brain)
-    fixed, moving = (v.replace(finite(v, "register")) for v in (fixed, moving))
-    return fixed, moving, heads
+    elif focus == "brain" and not fixed_is_brain:
+        fixed_mask = fixed_mask or _brain_of(fixed)
+        moving_mask = moving_mask or (_brain_of(moving) if fixed_mask else None)
+        if fixed_mask and moving_mask:
+            fixed, moving = _masked(fixed, fixed_mask), _masked(moving, moving_mask)
+    return fixed.replace(finite(fixed, "register")), moving.replace(finite(moving, "register"))
 
 
 def _masked(image: Volume, mask: Volume) -> Volume:
