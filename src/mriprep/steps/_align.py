@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,8 +18,8 @@ _MARGIN_MM = 8.0
 _SAME_START_MM = 10.0
 
 #: A result is trusted if it makes the images more alike, by this factor, than any turn of it by a
-#: wide angle. Right results lie at 1.3 and more, wrong ones (5 mm off and worse) at 1.2 and less.
-STANDS_OUT = 1.2
+#: wide angle. Right results lie at 1.3 and more, wrong ones (5 mm off and worse) hardly above 1.2.
+STANDS_OUT = 1.25
 
 #: Degrees about each axis: half and quarter turns, which headers get wrong, and a tilt.
 _TURNS = (180, 90, -90, 25, -25)
@@ -33,12 +33,7 @@ def align(
     model: str,
     center: str,
 ) -> tuple[Transform, dict[str, float]]:
-    """Register, from several starts if need be, and on the brain in the end.
-
-    Skulls, necks and scalps differ more between people than brains do. Where
-    the fixed image's brain is known, the result for the whole head is where a
-    second registration begins, in which the brain alone counts; it is taken
-    if it makes the brain's region more alike.
+    """Register, from more than one start if need be.
 
     A result that does not stand out from turns of itself is tried again from
     the best of these.
@@ -49,8 +44,6 @@ def align(
         An engine's.
     fixed, moving : Volume
         Two heads or two brains.
-    brain : Volume or None
-        Mask of the fixed image's brain.
     model, center : str
         As the step's.
 
@@ -63,6 +56,7 @@ def align(
         it ended (``nmi_after``), and the most at any turn (``nmi_turned``).
     """
     region = surroundings(fixed, _MARGIN_MM)
+    alike = likeness(fixed, moving, region)
     middle = center_of_mass(fixed)
     shifts = {
         "mass": center_of_mass(moving) - middle,
@@ -72,31 +66,20 @@ def align(
         shifts = {center: shifts[center]}
     elif np.linalg.norm(shifts["mass"] - shifts["fov"]) < _SAME_START_MM:
         shifts.pop("fov")
-    in_region = likeness(fixed, moving, region)
-    where, alike = region, in_region
-    if brain is not None:
-        where = surroundings(brain.replace(role="image"), _BRAIN_MARGIN_MM)
-        alike = likeness(fixed, moving, where)
 
-    def refined(starts: Sequence[str | Transform]) -> Transform:
-        candidates = [
-            estimate(fixed, moving, fixed_mask=region, model=model, start=s) for s in starts
-        ]
-        if brain is not None:
-            begin = max(candidates, key=lambda c: in_region(c.matrix))
-            candidates.append(estimate(fixed, moving, fixed_mask=brain, model=model, start=begin))
-        return max(candidates, key=lambda c: alike(c.matrix))
+    def refined(start: str | Transform) -> Transform:
+        return estimate(fixed, moving, fixed_mask=region, model=model, start=start)
 
-    best = refined(list(shifts))
-    turned = _turned(best.matrix, middle, alike)
-    if not stands_out(alike(best.matrix), turned[1]):
-        again = refined([Transform(turned[0])])
+    best = max((refined(start) for start in shifts), key=lambda found: alike(found.matrix))
+    turned, at_turn = _turned(best.matrix, middle, alike)
+    if not stands_out(alike(best.matrix), at_turn):
+        again = refined(Transform(turned))
         if alike(again.matrix) > alike(best.matrix):
-            best, turned = again, _turned(again.matrix, middle, alike)
+            best, (_, at_turn) = again, _turned(again.matrix, middle, alike)
     return best, {
         "nmi_before": max(alike(_shift(by)) for by in shifts.values()),
         "nmi_after": alike(best.matrix),
-        "nmi_turned": turned[1],
+        "nmi_turned": at_turn,
     }
 
 

@@ -12,7 +12,7 @@ from mriprep import engines, templates
 from mriprep.core import InputError, MriprepError, MriprepWarning, Transform, Volume
 from mriprep.declare import Citation, Image, Mask, Reference, keep, keeping, step
 
-from ._align import align
+from ._align import align, stands_out
 from ._anatomy import looks_stripped
 from ._common import finite, on_grid, varied
 
@@ -108,18 +108,25 @@ def register(
         fixed, brain, name = *_read(found), found.name
     whole = fixed
     fixed, moving = _alike(fixed, brain, image, mask, focus if to is None else "head")
-    transform, before, after = align(
+    transform, scores = align(
         engines.load("registration", engine).estimate, fixed, moving, model=model, center=center
     )
-    keep(
-        template=whole, registration={"nmi_before": round(before, 4), "nmi_after": round(after, 4)}
-    )
+    keep(template=whole, registration={k: round(v, 4) for k, v in scores.items()})
+    before, after, turned = (scores[f"nmi_{k}"] for k in ("before", "after", "turned"))
     if after < before:
         warnings.warn(
             f"the registration made the images less alike (normalised mutual information"
             f" {before:.3f} before, {after:.3f} after): it has probably failed; look at the report",
             MriprepWarning,
-            stacklevel=2,
+            stacklevel=3,
+        )
+    elif not stands_out(after, turned):
+        warnings.warn(
+            "the registration is doubtful: turned by 25 degrees or more the images would be about"
+            f" as alike (normalised mutual information {turned:.3f} against {after:.3f}); look at"
+            " the report",
+            MriprepWarning,
+            stacklevel=3,
         )
     return Transform(
         transform.matrix,
@@ -127,7 +134,7 @@ def register(
         image.grid,
         reference_name=name,
         moving_name=str(image.meta.get("contrast") or "native"),
-        meta={**transform.meta, "nmi_before": before, "nmi_after": after},
+        meta={**transform.meta, **scores},
     )
 
 
@@ -163,7 +170,8 @@ def _alike(
         varied(np.nan_to_num(volume.data), "register")
     if moving_mask is not None:
         on_grid(moving_mask, moving.grid, "register")
-    fixed_is_brain, moving_is_brain = looks_stripped(fixed), looks_stripped(moving)
+    fixed_is_brain = looks_stripped(fixed, fixed_mask)
+    moving_is_brain = looks_stripped(moving, moving_mask)
     if fixed_is_brain and not moving_is_brain:
         if moving_mask is None:
             raise InputError(
