@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,9 +20,12 @@ from .core.case import PREFERRED_CONTRASTS
 from .core.errors import nearest
 from .core.volume import as_role
 from .recipe import Recipe
-from .run import Outcome, Progress, execute
+from .run import Outcome, Progress, execute, listening
 
 _IMAGE = re.compile(r"\.(nii|nii\.gz|mgh|mgz|nrrd|nhdr|mha|mhd)$", re.IGNORECASE)
+#: Endings of files that people give by mistake; any other may be DICOM, which often has none.
+_FOREIGN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".json", ".txt", ".csv", ".tsv", ".html",
+            ".npy", ".npz", ".pdf", ".yaml", ".yml", ".md", ".tfm", ".mat")  # fmt: skip
 _TRANSFORM = re.compile(r"\.(tfm|txt|mat)$", re.IGNORECASE)
 
 
@@ -65,7 +69,17 @@ def read(
             return _dicom(path, series, engine)
         except InputError as error:
             raise _named_otherwise(path) or error from None
+    if series is not None and is_image(path):
+        raise InputError(
+            f"'{path.name}' is an image file: it has no series", hint="leave --series out"
+        )
     if path.is_file() and not is_image(path):
+        if path.suffix.lower() in _FOREIGN:
+            raise InputError(
+                f"'{path.name}' is neither an image with a geometry nor DICOM",
+                hint="give .nii, .nii.gz, .mgh, .mgz, .nrrd, .nhdr, .mha or .mhd, or a folder or"
+                " zip of DICOM",
+            )
         return _dicom(path, series, engine)
     from .io.images import read_image
 
@@ -209,9 +223,16 @@ class Pipeline:
         MriprepError
             If a step fails; the step is named in a note.
         """
-        case = _as_case(scan)
+        with listening() as said:
+            case = _as_case(scan)
         outcome = execute(
-            self.recipe, case, contrast=contrast, mask=mask, labels=labels, progress=progress
+            self.recipe,
+            case,
+            contrast=contrast,
+            mask=mask,
+            labels=labels,
+            progress=progress,
+            said=said,
         )
         if outcome.error is not None:
             raise outcome.error
@@ -276,6 +297,7 @@ def case_name(path: Path, fallback: str) -> str:
         if re.fullmatch(subject, folder):
             return f"{folder}_{inside}" if re.fullmatch(session, inside) else folder
     stem = _IMAGE.sub("", path.name).removesuffix(".zip").removeprefix("sub-")
+    stem = unicodedata.normalize("NFKD", stem)  # an umlaut becomes its letter
     if stem in PREFERRED_CONTRASTS or not stem:
         stem = path.parent.name
     label = re.sub(r"[^A-Za-z0-9]", "", stem) or re.sub(r"[^A-Za-z0-9]", "", fallback) or "case"

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .core import Transform, Volume
+from .core import Case, Transform, Volume
 from .declare import Step
 from .engines import describe
 from .record import file_hash, methods_text, named, public, references, voxel_hash
@@ -68,7 +68,8 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
         form = next(s.parameters["format"] for s in outcome.steps if s.name == "slices")
         stem = f"{name}{_space(outcome)}_{outcome.contrast}"
         written += write_slices(slices, subject / "slices", stem=stem, format=form)
-        _sidecar(subject / "slices" / f"{stem}_slices-record", {"Description": "slices"}, done)
+        record_name = f"{stem}_plane-{slices.plane}_slices-record"
+        _sidecar(subject / "slices" / record_name, {"Description": "slices"}, done)
     return written
 
 
@@ -130,14 +131,20 @@ def step_record(
     inputs: Mapping[str, Any],
     result: Any,
     path: Path,
+    about_run: Mapping[str, Any],
 ) -> Path | None:
-    """Write the record of a step that was called alone beside its output; None for slices and cases."""
+    """Write the record of a step that was called alone beside its output; None for slices."""
     from .io.atomic import write_json
 
+    facts: dict[str, Any] = {}
+    if isinstance(result, Case):
+        facts = {"contrast": result.reference, **result.facts}
+        result = result[result.reference]
     if not isinstance(result, Volume | Transform):
         return None
     engine = step.engine(parameters)
     about = {
+        **facts,
         "GeneratedBy": [{"Name": "mriprep", "Version": version("mriprep")}],
         "step": step.name,
         "parameters": named(parameters),
@@ -150,6 +157,7 @@ def step_record(
         "output": _volume_facts(result)
         if isinstance(result, Volume)
         else {"matrix_ras": result.matrix.tolist(), **_grids(result)},
+        **about_run,
         "references": [{"key": c.key, "text": c.text, "doi": c.doi} for c in step.citations],
     }
     files = [i.meta.get("source") for i in inputs.values() if isinstance(i, Volume)]

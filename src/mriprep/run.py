@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings as python_warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +82,7 @@ def execute(
     mask: Volume | None = None,
     labels: Volume | None = None,
     progress: Progress | None = None,
+    said: Sequence[str] = (),
 ) -> Outcome:
     """Do what a recipe says to one contrast of a case.
 
@@ -100,6 +101,8 @@ def execute(
         Given with the scan, on any grid of its world; they go where it goes.
     progress : callable, optional
         Told of each step.
+    said : sequence of str
+        Warnings of reading the case, for the record.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def execute(
             _same_place(volume, image, slot)
             state[slot] = volume.replace(role=role)
     planned = planning.make(recipe, {k: v.grid for k, v in state.items()})
-    outcome = Outcome(case, contrast, recipe, state)
+    outcome = Outcome(case, contrast, recipe, state, warnings=list(said))
     entries = [e for e in recipe.entries if e.step.name != "convert"]
     for number, (entry, expected) in enumerate(zip(entries, planned.steps, strict=True)):
         if progress:
@@ -130,7 +133,7 @@ def execute(
     else:
         state.update({slot: _here(state, slot) for slot in _COMPANIONS if slot in state})
     if progress:
-        progress("", len(entries), 0.0)
+        progress("", len(outcome.steps), 0.0)
     return outcome
 
 
@@ -140,7 +143,7 @@ def _do(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> StepR
     point = _point(outcome)
     shot_before = snapshot.take(before, point, mask=_mask_of(state))
     began = time.perf_counter()
-    with _listening() as said, keeping() as kept:
+    with listening() as said, keeping() as kept:
         result = step.function(**_arguments(entry, state))
     _store(entry, outcome, result, kept)
     seconds = time.perf_counter() - began
@@ -226,7 +229,7 @@ def _overlay(step: Step, outcome: Outcome) -> Volume | None:
     if step.name == "resample" and template is not None:
         from .steps.resample import resample
 
-        with _listening():  # what is odd about a template was said when it was read
+        with listening():  # what is odd about a template was said when it was read
             on_image: Volume = resample(template, None, image.grid)
         return on_image
     return None
@@ -270,7 +273,7 @@ def _same_place(volume: Volume, image: Volume, slot: str) -> None:
 
 
 @contextmanager
-def _listening() -> Iterator[list[str]]:
+def listening() -> Iterator[list[str]]:
     """Collect what mriprep warns of; other libraries' warnings go their usual way."""
     said: list[str] = []
     with python_warnings.catch_warnings(record=True) as caught:

@@ -21,7 +21,7 @@ import mriprep as mp
 from mriprep import declare, plan
 from mriprep.core import Case, Grid, Transform, Volume
 from mriprep.declare import Step
-from mriprep.phantom import head, template
+from mriprep.phantom import head, template, template_brain
 from mriprep.phantom.dicom import write_dicom
 
 #: What a parameter without a default is given, and what makes a slow step quick. A step that is
@@ -64,9 +64,10 @@ def folder() -> Path:
 
 @functools.cache
 def template_file() -> Path:
-    """The digital head's template, as a file."""
-    path = folder() / "head.nii.gz"
+    """The digital head's template, as a file, with its brain mask beside."""
+    path = folder() / "tpl-phantom_T1w.nii.gz"
     mp.write(template(spacing=4), path)
+    mp.write(template_brain(spacing=4), folder() / "tpl-phantom_desc-brain_mask.nii.gz")
     return path
 
 
@@ -197,7 +198,6 @@ def threads(number: int) -> Iterator[None]:
 
 def planned_by_recipe(call: Call) -> plan.Plan:
     """The plan of a recipe of one step."""
-    from mriprep import recipe as _  # noqa: F401  (the attribute is a function)
     from mriprep.recipe import load
 
     grids = {

@@ -165,3 +165,15 @@ def test_notes_are_said_once(cli, tmp_path, recipe):
     assert said.code == 0
     assert len(re.findall("note: denoise: 1 voxels", said.err)) == 1
     assert len(re.findall("note: .*1 NaN", said.err)) == 1
+
+
+def test_what_was_odd_in_reading_is_on_record(cli, tmp_path, recipe):
+    data = np.asarray(image().data, dtype=np.float32).copy()
+    data[0, 0, 0] = np.nan
+    path = mp.write(image().replace(data), tmp_path / "sub-02_T1w.nii.gz")
+    said = cli("run", path, tmp_path / "out", "--recipe", recipe)
+    assert said.code == 0
+    assert "NaN" in said.err
+    [record] = (tmp_path / "out").rglob("*desc-preproc_T1w.json")
+    assert any("NaN" in w for w in json.loads(record.read_text())["warnings"])
+    assert "NaN" in (tmp_path / "out" / "sub-02_T1w.html").read_text("utf-8")

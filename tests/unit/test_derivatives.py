@@ -155,7 +155,7 @@ def test_every_file_that_was_written_is_told_and_has_its_record(written):
     left = {p.name for p in everything(folder)} - {p.name for p in told}
     assert left == {
         "dataset_description.json",
-        "sub-07_ses-1_space-Test_res-1p5mm_T1w_slices-record.json",
+        "sub-07_ses-1_space-Test_res-1p5mm_T1w_plane-coronal_slices-record.json",
     }
 
 
@@ -378,10 +378,14 @@ def test_the_record_of_a_step_alone(scan, tmp_path):
     image = read_image(scan)
     result = mp.denoise(image, size=5)
     path = tmp_path / "out.nii.gz"
-    record = derivatives.step_record(get("denoise"), {"size": 5}, {"image": image}, result, path)
+    about = {"seconds": 0.1, "warnings": ["odd"], "facts": {"threshold": 3}}
+    record = derivatives.step_record(
+        get("denoise"), {"size": 5}, {"image": image}, result, path, about
+    )
     assert record == tmp_path / "out.json"
     content = json.loads(record.read_text())
     assert content["step"] == "denoise"
+    assert {k: content[k] for k in about} == about
     assert content["parameters"] == {"size": 5}
     assert content["inputs"]["image"]["file"] == scan.name
     assert content["inputs"]["image"]["file_sha256"] == file_hash(scan)

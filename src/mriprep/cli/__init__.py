@@ -99,7 +99,7 @@ def cli() -> None:
       mriprep n4 scan.nii.gz corrected.nii.gz       one step alone
 
     Add --debug to any command to see where an error came from. Exit codes:
-    0 all good, 1 processing failed, 2 the input or the command was not right,
+    0 all good, 1 processing or writing failed, 2 the input or the command was not right,
     3 partly done.
     """  # noqa: D301
 

@@ -38,7 +38,7 @@ def demo(output: Path) -> int:
     )  # fmt: skip
     dicom = folder / "dicom"
     write_dicom(phantom, dicom)
-    head_template = write(template("T1w"), folder / "template.nii.gz")
+    head_template = write(template("T1w"), folder / "phantom-head.nii.gz")
     click.echo(f"   {len(list(dicom.iterdir()))} DICOM files in {dicom}, a template beside them")
     click.echo(f"2. mriprep run {dicom} {folder / 'out'} --recipe guide --template {head_template}")
     arguments = [dicom, folder / "out", "--recipe", "guide", "--template", head_template,

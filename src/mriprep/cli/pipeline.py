@@ -72,27 +72,30 @@ def run(source: Path, output: Path, **given: Any) -> int:
 def run_case(source: Path, output: Path, *, results: list[Any] | None = None, **given: Any) -> int:
     """Do what the command `run` does; `results`, if given, gets the outcome."""
     from mriprep.api import checked_output, read_case
-    from mriprep.run import execute
+    from mriprep.run import execute, listening
 
     recipe = _recipe(given)
     age = parse_age(given["age"]) if given["age"] else None
     folder = checked_output(output)
-    case = read_case(
-        source,
-        name=given["name"],
-        volume=given["volume"],
-        series=given["series"],
-        engine=given["dicom_engine"],
-    )
+    with listening() as said:  # told at the end, and on record
+        case = read_case(
+            source,
+            name=given["name"],
+            volume=given["volume"],
+            series=given["series"],
+            engine=given["dicom_engine"],
+        )
+        companions = {k: _companion(given[k], k) for k in ("mask", "labels")}
     if age is not None:
         case = Case(case.name, case.volumes, {**case.facts, "age": age, "age_from": "--age"})
     contrast = given["contrast"] or case.reference
-    companions = {k: _companion(given[k], k) for k in ("mask", "labels")}
     planned = _planned(recipe, {"image": case[contrast].grid}, companions)
     from mriprep.cli.progress import watching
 
     with watching([(s.name, s.seconds) for s in planned.steps]) as progress:
-        outcome = execute(recipe, case, contrast=contrast, progress=progress, **companions)
+        outcome = execute(
+            recipe, case, contrast=contrast, progress=progress, said=said, **companions
+        )
     if results is not None:
         results.append(outcome)
     return _finish(outcome, folder, given["report"])
@@ -162,7 +165,8 @@ def plan(source: Path, as_json: bool, **given: Any) -> int:
 
     table = Table(title=f"{planned.recipe} on {source.name}: {grid}", title_justify="left")
     for column in ("step", "parameters", "engine", "grid afterwards", "MB", "s"):
-        table.add_column(column, justify="right" if column in ("MB", "s") else "left")
+        numbers = column in ("MB", "s")
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for s in planned.steps:
         parameters = ", ".join(f"{k}={v}" for k, v in s.parameters.items() if k != "engine")
         after = str(s.after) if s.after else "depends on the voxels"

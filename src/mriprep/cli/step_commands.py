@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -40,10 +41,11 @@ def command_of(step: Step) -> click.Command:
         params.append(
             click.Option(
                 ["--role"],
-                type=click.Choice([str(r) for r in Role]),
-                default="image",
+                type=click.Choice(["auto", *(str(r) for r in Role)]),
+                default="auto",
                 show_default=True,
-                help="What the voxels of IN mean; interpolation follows from it.",
+                help="What the voxels of IN mean; interpolation follows from it. auto: as they"
+                " look, which is said.",
             )
         )
     if step.kind == "bias":
@@ -133,13 +135,13 @@ def _metavar(parameter: Parameter) -> str:
             )
         inner = get_args(annotation)
         if get_origin(annotation) is tuple:
-            base = "'A B ...'" if base == "VALUE" else base + "|'A B ...'"
+            base = "'X X ...'" if base == "VALUE" else base + "|'X X ...'"
         elif inner and get_origin(annotation) is not typing.Literal:
             pending += reversed([a for a in inner if a is not type(None)])
         elif annotation in (int, float, str):
             base = {"int": "N", "float": "X", "str": "TEXT"}[annotation.__name__]
     span = f" {low}..{high}" if low or high else ""
-    return f"{base}{span}{f' {parameter.unit}' if parameter.unit else ''}".replace(" ", "_")
+    return f"{base}{span}{f' {parameter.unit}' if parameter.unit else ''}"
 
 
 def value_of(text: Any, parameter: Parameter) -> Any:
@@ -170,29 +172,43 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     }
     checked = step.validate(parameters)
     _check_output(step, output_path)
+    inputs = [input_path, *(v for k, v in given.items() if k.startswith("input_") and v)]
+    _spare_inputs(output_path, inputs)
     arguments: dict[str, Any] = {step.inputs[0].name: _main_input(step, input_path, given)}
     for wanted in step.inputs[1:]:
         value = given.get(f"input_{wanted.name}")
         if value is not None:
             arguments[wanted.name] = _other_input(wanted, value, given)
     from mriprep.cli.progress import working
+    from mriprep.run import listening
 
-    with keeping() as kept, working(step.name):
+    began = time.perf_counter()
+    with listening() as said, keeping() as kept, working(step.name):
         result = getattr(_module(step), step.name)(**{**arguments, **checked})
+    seconds = time.perf_counter() - began
+    for warning in said:
+        click.echo(f"note: {warning}", err=True)
     written = _write(step, result, output_path, checked)
-    for name, product in kept.items():
-        if not isinstance(product, Volume):
-            click.echo(f"{name.replace('_', ' ')}: {product}", err=True)
+    facts = {k: v for k, v in kept.items() if not isinstance(v, Volume)}
+    for name, product in facts.items():
+        click.echo(f"{name.replace('_', ' ')}: {_in_words(product)}", err=True)
     if given.get("field") is not None:
         from mriprep.api import write
 
         written.append(write(kept["bias_field"], given["field"]))
     from mriprep.derivatives import step_record
 
-    record = step_record(step, checked, arguments, result, output_path)
-    click.echo(f"wrote {', '.join(p.name for p in written[:3])}"
-               + (f" and {len(written) - 3} more" if len(written) > 3 else "")
-               + (f", {record.name}" if record else ""), err=True)  # fmt: skip
+    about = {"seconds": round(seconds, 3), "warnings": said, "facts": facts}
+    record = step_record(step, checked, arguments, result, output_path, about)
+    paths = [*written, record] if record and record not in written else written
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    click.echo(f"wrote {', '.join(str(p) for p in paths[:3])}{more}", err=True)
+
+
+def _in_words(product: Any) -> str:
+    if isinstance(product, Mapping):
+        return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in product.items())
+    return str(product)
 
 
 def _module(step: Step) -> Any:
@@ -219,10 +235,35 @@ def _check_output(step: Step, path: Path) -> None:
             )
 
 
+def _spare_inputs(output: Path, inputs: Sequence[Any]) -> None:
+    """Refuse to write over what is read: a scan may be the only one there is."""
+    for given in inputs:
+        if output.exists() and Path(given).exists() and output.samefile(given):
+            raise InputError(
+                f"OUT is the same file as an input: '{output}'",
+                hint="give another name; mriprep never writes over what it reads",
+            )
+
+
 def _main_input(step: Step, path: Path, given: Mapping[str, Any]) -> Any:
     if step.inputs[0].slot == "source":
         return path
-    return _image(path, given.get("role") or "image", given.get("volume"), given.get("series"))
+    role = given.get("role") or "image"
+    found = _image(
+        path, "image" if role == "auto" else role, given.get("volume"), given.get("series")
+    )
+    return _as_it_looks(found, path) if role == "auto" else found
+
+
+def _as_it_looks(volume: Volume, path: Path) -> Volume:
+    """The volume in the role that its voxels look like: labels interpolated as an image are lost."""
+    from mriprep.io.inspect import looks_like
+
+    role = looks_like(volume)
+    if role is Role.IMAGE:
+        return volume
+    click.echo(f"note: {path.name} looks like {role}; taken so (--role image, if not)", err=True)
+    return volume.replace(role=role)
 
 
 def _image(path: Path, role: str, volume: int | None = None, series: str | None = None) -> Volume:
@@ -254,12 +295,7 @@ def _write(step: Step, result: Any, path: Path, parameters: Mapping[str, Any]) -
     from mriprep.api import write
 
     if isinstance(result, Case):
-        from mriprep.derivatives import sidecar_path
-        from mriprep.io.atomic import write_json
-
-        facts = {"contrast": result.reference, **result.facts}
-        image = write(result[result.reference], path)
-        return [image, write_json(facts, sidecar_path(path))]
+        return [write(result[result.reference], path)]
     if isinstance(result, Volume | Transform):
         return [write(result, path)]
     from mriprep.io.slices import write_slices

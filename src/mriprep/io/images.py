@@ -106,6 +106,13 @@ def read_image(
     broken = non_finite(data)
     if broken:
         warnings.warn(f"{header.path}: {broken}; they were kept", MriprepWarning, stacklevel=2)
+    if role == "mask" and data.dtype.kind in "iuf" and ((data != 0) & (data != data.max())).any():
+        warnings.warn(
+            f"{header.path} is taken as a mask, and holds more than two values: all above 0 is"
+            " inside; is it the mask?",
+            MriprepWarning,
+            stacklevel=2,
+        )
     meta = {
         "source": str(header.path),
         "format": header.format,

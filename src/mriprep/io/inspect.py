@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import Grid, InputError
+from mriprep.core import Grid, InputError, Role, Volume
 
 from .blocks import read_voxels
 from .header import Header, Oddity, checked
@@ -102,7 +102,7 @@ def inspect_image(path: str | os.PathLike[str]) -> Inspection:
         facts += _grid_facts(grid)
         oddities += _grid_oddities(grid)
     if grid is not None and data is not None:
-        content = _content(header, data)
+        content = _content(data)
         facts += [Fact("content", content, content), *_value_facts(data)]
         oddities += _value_oddities(header, grid, data, content)
     return Inspection(str(header.path), data is not None, tuple(facts), tuple(oddities))
@@ -167,11 +167,19 @@ def _value_facts(data: npt.NDArray[Any]) -> Iterator[Fact]:
     yield Fact("values", text, {"minimum": low, "maximum": high, "voxels": data.size, **counts})
 
 
-def _content(header: Header, data: npt.NDArray[Any]) -> str:
+def looks_like(volume: Volume) -> Role:
+    """The role that a volume's voxels suggest, whatever it was read as."""
+    data = volume.data
+    if data.dtype.kind not in "iu" or data.size == 0:
+        return Role.IMAGE
+    return {"a mask": Role.MASK, "labels": Role.LABELS}.get(_content(data), Role.IMAGE)
+
+
+def _content(data: npt.NDArray[Any]) -> str:
     low, high = data.min(), data.max()
     if low == 0 and high > 0 and bool(((data == 0) | (data == high)).all()):
         return "a mask"
-    if header.dtype.kind in "iu" and not header.is_scaled and low == 0 and high > 0:
+    if data.dtype.kind in "iu" and low == 0 and high > 0:
         # Regions have one number each: neighbours are alike, which noise never is.
         alike = (data[1:] == data[:-1])[data[1:] != 0]
         if alike.size and alike.mean() > 0.7:

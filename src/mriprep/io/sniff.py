@@ -115,7 +115,10 @@ def _format(head: bytes) -> Format | None:
 
 
 def _not_an_image(path: Path, head: bytes, packed: bool) -> InputError:
-    what, hint = "not an image", f"images are {', '.join(READABLE)}"
+    what, hint = (
+        "not an image, whatever its name: its content is none of the known formats",
+        f"known are {', '.join(READABLE)}",
+    )
     if head[128:132] == b"DICM":
         what, hint = "one DICOM file", "give the folder that holds the whole series"
     elif head[257:262] == b"ustar":

@@ -52,8 +52,9 @@ def looks_stripped(image: Volume, mask: Volume | None = None) -> bool:
 def center_of_mass(image: Volume) -> npt.NDArray[np.float64]:
     """Centre of mass of the intensities above the mean, (3,), mm, RAS+."""
     data = np.nan_to_num(np.asarray(image.data, dtype=np.float32))
-    # One spike or a bright fat rim must not pull the centre: everything bright counts alike.
-    weight = (data > data.mean()).astype(np.float32)
+    # A few spikes or a bright fat rim must not pull the centre: everything bright counts alike.
+    usual = np.minimum(data, np.percentile(data[::2, ::2, ::2], 99.5))
+    weight = (data > usual.mean(dtype=np.float64)).astype(np.float32)
     total = float(weight.sum())
     if total == 0:
         return image.grid.center

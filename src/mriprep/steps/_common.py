@@ -141,7 +141,7 @@ def on_grid(volume: Volume, grid: Grid, step: str) -> None:
         by = f"corners {apart:.2f} mm apart" if np.isfinite(apart) else "different shapes"
         raise GeometryError(
             f"{step}: the {volume.role} ({volume.grid}) is not on the image's grid ({grid}): {by}",
-            hint="bring it there first: resample(mask, to=image)",
+            hint="bring it there first: resample(mask, to=image), or `mriprep resample MASK OUT --to IMAGE`",
         )
 
 

@@ -170,6 +170,8 @@ def _alike(
         varied(np.nan_to_num(volume.data), "register")
     if moving_mask is not None:
         on_grid(moving_mask, moving.grid, "register")
+        if not moving_mask.data.any():
+            raise InputError("register: the mask is empty", hint="check the brain extraction")
     fixed_is_brain = looks_stripped(fixed, fixed_mask)
     moving_is_brain = looks_stripped(moving, moving_mask)
     if fixed_is_brain and not moving_is_brain:

@@ -12,11 +12,15 @@ from annotated_types import Gt, Le
 
 from mriprep.core import Grid, InputError, MriprepWarning, Role, Transform, Volume
 from mriprep.declare import Citation, Unit, step
+from mriprep.io.inspect import looks_like
 
 from ._common import finite
 
 Millimetres = Annotated[float, Gt(0), Le(50), Unit("mm")]
 Target = Transform | Volume | Grid | Literal["native"] | None
+
+#: More voxels than this (16 GB of float32) are a mistake in the spacing.
+_MOST_VOXELS = 4e9
 
 _CARDOSO = Citation(
     "cardoso2015",
@@ -120,10 +124,18 @@ def resample(
     grid = target(image.grid, to, on, spacing)
     pull = to.matrix if isinstance(to, Transform) else np.eye(4)
     matrix = (np.linalg.inv(image.affine) @ pull @ grid.affine)[:3]
+    _check_size(grid)
     if _copies(matrix):
         from mriprep.kernels import sample
 
         return image.replace(sample.nearest(image.data, np.round(matrix), grid.shape), grid=grid)
+    if image.role is Role.IMAGE and looks_like(image) is Role.LABELS:
+        warnings.warn(
+            "this image looks like labels; interpolated as an image, its numbers become others:"
+            ' give it its role: read(path, role="labels"), or --role labels',
+            MriprepWarning,
+            stacklevel=3,
+        )
     if image.role is Role.IMAGE and image.meta.get("interpolated"):
         warnings.warn(
             "this image was interpolated before: a second time blurs it again; resample the"
@@ -133,6 +145,15 @@ def resample(
         )
     data = _interpolate(image, matrix, grid.shape, interpolation, labels, antialias)
     return image.replace(data, grid=grid, interpolated=True)
+
+
+def _check_size(grid: Grid) -> None:
+    """Refuse what no machine could hold, before trying."""
+    if np.prod(grid.shape, dtype=float) > _MOST_VOXELS:
+        raise InputError(
+            f"the result would have {grid}: {np.prod(grid.shape, dtype=float):.1e} voxels",
+            hint=f"give a coarser spacing; at most {_MOST_VOXELS:.0e} voxels are made",
+        )
 
 
 def _copies(matrix: npt.NDArray[np.float64]) -> bool:

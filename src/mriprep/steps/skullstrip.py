@@ -67,7 +67,7 @@ def skullstrip(
     InputError
         If the image is empty or constant.
     EngineError
-        If no brain is found.
+        If no brain is found, or none is left within the border.
     """
     values = finite(image, "skullstrip")
     varied(values, "skullstrip")
@@ -79,12 +79,18 @@ def skullstrip(
             hint="is it a head? for a body, or a scan already stripped, leave skullstrip out",
         )
     if border:
-        inside = _moved(inside, image.grid, border)
+        inside = _one_piece(_moved(inside, image.grid, border))
+        if not inside.any():
+            raise EngineError(
+                f"nothing of the brain is left within a border of {border:g} mm",
+                hint="move the border less far inwards",
+            )
     _judge(inside, image.grid)
     mask = image.replace(inside, role="mask")
     if output == "image":
         keep(mask=mask)
-        return image.replace(np.where(inside, image.data, image.data.dtype.type(0)))
+        kept = inside & np.isfinite(image.data)
+        return image.replace(np.where(kept, image.data, np.zeros((), image.data.dtype)))
     return mask
 
 
@@ -97,7 +103,7 @@ def _judge(inside: npt.NDArray[np.bool_], grid: Grid) -> None:
             f"the brain mask holds {volume:.0f} ml; a brain has {low:.0f} to {high:.0f} ml: the"
             " mask is probably wrong, or the scan shows a part of the head",
             MriprepWarning,
-            stacklevel=3,
+            stacklevel=4,  # this function, the step, its checks, the caller
         )
 
 
@@ -127,5 +133,7 @@ def _moved(mask: npt.NDArray[np.bool_], grid: Grid, border: float) -> npt.NDArra
         distance = ndimage.distance_transform_edt(~mask, grid.spacing)
         return np.asarray(distance <= border)
     # What lies beyond the volume is not the brain's outside: the volume's border does not erode.
+    if mask.all():
+        return mask
     distance = ndimage.distance_transform_edt(mask, grid.spacing)
     return np.asarray(distance > -border)

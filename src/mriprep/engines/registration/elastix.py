@@ -123,8 +123,11 @@ def estimate(
     method.SetLogToConsole(False)
     method.SetLogToFile(False)
     method.SetNumberOfThreads(_THREADS)
-    # Within a mask elastix draws samples from generators that ITK numbers throughout the process.
-    common_module.itkMersenneTwisterRandomVariateGenerator.ResetNextSeed()
+    # Within a mask elastix draws samples from generators that ITK seeds one after the other, from
+    # the clock at first.
+    generator = common_module.itkMersenneTwisterRandomVariateGenerator
+    generator.GetInstance().SetSeed(int(_PRESET["RandomSeed"][0]))
+    generator.ResetNextSeed()
     try:
         method.UpdateLargestPossibleRegion()
     except RuntimeError as error:
