@@ -289,3 +289,11 @@ def test_a_right_result_is_not_tried_again():
 
     _align.align(engine, reference(), truth.image, model="rigid", center="mass")
     assert asked == ["mass"]
+
+
+@pytest.mark.slow
+def test_the_brains_are_found_where_no_mask_is_given(tmp_path):
+    truth = scan()
+    write_image(reference(), tmp_path / "head.nii.gz")
+    found = quietly(truth.image, template=str(tmp_path / "head.nii.gz"))
+    assert off(found, truth.pose) < 0.5
