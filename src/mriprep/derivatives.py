@@ -220,6 +220,18 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
                 {"Description": "multiplicative bias field: the image was divided by it", **common},
             )
         )
+    if "bias_lattice" in outcome.kept:
+        found.append(
+            (
+                f"{name}_desc-biaslattice_{outcome.contrast}.nii.gz",
+                outcome.kept["bias_lattice"],
+                {
+                    "Description": "control points of the cubic B-spline whose exponential is the"
+                    " bias field; evaluate it on any grid with mriprep.kernels.spline.evaluate",
+                    **common,
+                },
+            )
+        )
     return found
 
 

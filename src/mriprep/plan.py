@@ -252,8 +252,7 @@ def _seconds(step: Step, parameters: Mapping[str, Any], before: Grid | None) -> 
     rate = step.seconds_per_megavoxel
     if step.kind and name:
         rate = engines.describe(step.kind, name).seconds_per_megavoxel
-    if "shrink" in parameters and before:
-        # engines state their rate at 4 mm
-        rate *= max(min(4 / max(parameters["shrink"], s), 4) for s in before.spacing) ** 3
+    if "shrink" in parameters and before:  # engines state their rate at full resolution
+        rate /= float(np.prod([max(parameters["shrink"] / g, 1) for g in before.spacing]))
     megavoxels = float(np.prod(before.shape)) / 1e6 if before else 8.0
     return rate * megavoxels + 0.05

@@ -136,6 +136,7 @@ def test_names_are_as_in_bids(written):
         f"sub-07/ses-1/anat/{space}_desc-foreground_mask.nii.gz",
         f"sub-07/ses-1/anat/{space}_dseg.nii.gz",
         "sub-07/ses-1/anat/sub-07_ses-1_desc-biasfield_T1w.nii.gz",
+        "sub-07/ses-1/anat/sub-07_ses-1_desc-biaslattice_T1w.nii.gz",
         "sub-07/ses-1/anat/sub-07_ses-1_from-T1w_to-Test_mode-image_xfm.tfm",
     }
     assert all(BIDS.fullmatch(Path(n).name) for n in names)

@@ -262,7 +262,7 @@ def test_a_setting_makes_a_copy():
     assert found["n4"]["shrink"] == 2
     assert found["resample"]["spacing"] == 2.0
     assert found["zscore"] == {"within": "foreground"}
-    assert {e.step.name: e.parameters for e in recipe.entries}["n4"]["shrink"] == 4
+    assert {e.step.name: e.parameters for e in recipe.entries}["n4"]["shrink"] == 1
 
 
 def test_settings_hold_one_after_the_other():

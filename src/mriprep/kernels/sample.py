@@ -116,6 +116,29 @@ def _weights(t: float, w: Any) -> None:
 
 
 @nb.njit(parallel=True, cache=True)
+def _spline(lattice: Any, m: Any, out: Any) -> None:
+    nx, ny, nz = lattice.shape
+    for i in nb.prange(out.shape[0]):
+        wx, wy, wz = np.empty(4), np.empty(4), np.empty(4)
+        for j in range(out.shape[1]):
+            for k in range(out.shape[2]):
+                x = m[0, 0] * i + m[0, 1] * j + m[0, 2] * k + m[0, 3] - 1
+                y = m[1, 0] * i + m[1, 1] * j + m[1, 2] * k + m[1, 3] - 1
+                z = m[2, 0] * i + m[2, 1] * j + m[2, 2] * k + m[2, 3] - 1
+                x, y, z = _clamp(x, nx - 2), _clamp(y, ny - 2), _clamp(z, nz - 2)
+                a, b, c = min(int(x), nx - 4), min(int(y), ny - 4), min(int(z), nz - 4)
+                _weights(x - a, wx)
+                _weights(y - b, wy)
+                _weights(z - c, wz)
+                total = 0.0
+                for p in range(4):
+                    for q in range(4):
+                        for r in range(4):
+                            total += wx[p] * wy[q] * wz[r] * lattice[a + p, b + q, c + r]
+                out[i, j, k] = total
+
+
+@nb.njit(parallel=True, cache=True)
 def _nearest(data: Any, m: Any, out: Any) -> None:
     nx, ny, nz = data.shape
     for i in nb.prange(out.shape[0]):
@@ -211,6 +234,17 @@ def cubic(data: FloatArray, matrix: Matrix, shape: tuple[int, int, int]) -> Floa
     out = np.empty(shape, np.float32)
     low, high = float(data.min()), float(data.max())
     _cubic(coefficients, np.ascontiguousarray(matrix), low, high, out)
+    return out
+
+
+def spline(lattice: FloatArray, matrix: Matrix, shape: tuple[int, int, int]) -> FloatArray:
+    """A cubic B-spline given by its control points; beyond its domain, the value at the edge.
+
+    `matrix` maps the index of an output voxel to a fractional index of the
+    lattice, whose outermost control points lie outside the domain.
+    """
+    out = np.empty(shape, np.float32)
+    _spline(np.ascontiguousarray(lattice), np.ascontiguousarray(matrix), out)
     return out
 
 

@@ -1,1 +1,1 @@
-"""Bias correction: ``field(image, mask, ...) -> Volume``, the multiplicative bias field on the image's grid."""
+"""Bias correction: ``field(image, mask, ...) -> (field, lattice or None)``, the multiplicative bias field on the image's grid."""

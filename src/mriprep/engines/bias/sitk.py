@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mriprep.core import EngineError, Volume
+from mriprep.core import EngineError, InputError, Volume
 from mriprep.engines import Engine
 
 ENGINE = Engine(
@@ -12,7 +12,7 @@ ENGINE = Engine(
     packages=("SimpleITK",),
     licence="Apache-2.0",
     memory_mb=250,
-    seconds_per_megavoxel=1.0,
+    seconds_per_megavoxel=20.0,
 )
 
 
@@ -26,7 +26,10 @@ def field(
     fwhm: float,
     noise: float,
     convergence: float,
-) -> Volume:
+    spline_distance: float | None = None,
+    weights: Volume | None = None,
+    device: str = "cpu",  # engines of a kind are called alike
+) -> tuple[Volume, None]:
     """Estimate the multiplicative bias field.
 
     Parameters
@@ -42,15 +45,25 @@ def field(
     fwhm, noise, convergence : float
         Deconvolution kernel's width, Wiener filter's noise, and the
         coefficient of variation of an update below which a level is done.
+    spline_distance : float, optional
+        Spacing of the first level's mesh, mm; one element without it.
+    weights : None
+        SimpleITK takes none.
+    device : str
+        Not used.
 
     Returns
     -------
-    Volume
-        The field at every voxel of the image's grid, float32; the corrected
-        image is the image divided by it.
+    field : Volume
+        At every voxel of the image's grid, float32; the corrected image is
+        the image divided by it.
+    lattice : None
+        SimpleITK does not give its lattice away.
     """
     import SimpleITK as sitk
 
+    if weights is not None:
+        raise InputError("SimpleITK's N4 takes no weights", hint="use engine='native', which does")
     full = _to_sitk(image.data.astype(np.float32), image.spacing)
     region = _to_sitk(mask.data.astype(np.uint8), image.spacing)
     factors = [
@@ -64,6 +77,9 @@ def field(
     n4.SetConvergenceThreshold(convergence)
     # The order of ITK's sums follows its threads: a fixed number makes results repeatable.
     n4.SetNumberOfThreads(2)
+    if spline_distance:
+        extents = [(n - 1) * s for n, s in zip(image.shape, image.spacing, strict=True)]
+        n4.SetNumberOfControlPoints([max(1, round(e / spline_distance)) + 3 for e in extents])
     try:
         n4.Execute(sitk.Shrink(full, factors), sitk.Shrink(region, factors))
         # A copy: a view would outlive the image that it looks at.
@@ -74,7 +90,7 @@ def field(
             f"SimpleITK's N4 failed: {reason}",
             hint="is the mask large enough? a smaller shrink keeps more of it",
         ) from error
-    return image.replace(np.ascontiguousarray(np.exp(log_field, dtype=np.float32).T))
+    return image.replace(np.ascontiguousarray(np.exp(log_field, dtype=np.float32).T)), None
 
 
 def _to_sitk(array: np.ndarray, spacing: tuple[float, float, float]) -> object:
