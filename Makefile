@@ -40,6 +40,7 @@ pytest: env
 test: lint pytest
 
 bench: env
+	$(BIN)/python benchmarks/bias.py --short
 	$(BIN)/python benchmarks/guide_chain.py --short
 
 clean:
