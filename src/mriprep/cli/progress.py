@@ -16,6 +16,14 @@ from mriprep.run import Progress
 _MOST = 0.95
 
 
+def say_if_first() -> None:
+    """Say why the first run on a machine takes longer."""
+    from mriprep.kernels import compiled
+
+    if not compiled():
+        click.echo("compiling the kernels for this machine, once: some ten seconds more", err=True)
+
+
 @contextmanager
 def watching(steps: list[tuple[str, float]]) -> Iterator[Progress]:
     """A listener for :func:`mriprep.run.execute` that shows how far it is.
@@ -25,6 +33,7 @@ def watching(steps: list[tuple[str, float]]) -> Iterator[Progress]:
     steps : list of (name, expected seconds)
         From the plan.
     """
+    say_if_first()
     if not sys.stderr.isatty():
         yield _lines(len(steps))
         return
@@ -84,6 +93,7 @@ def _lines(count: int) -> Progress:
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """A spinner with the time passed, in a terminal, for a step whose length is not known."""
+    say_if_first()
     if not sys.stderr.isatty():
         yield
         return
