@@ -15,7 +15,7 @@ import importlib
 import importlib.metadata
 from typing import Any
 
-from .api import Pipeline, Run, read, read_case, read_transform, recipe, write
+from .api import Pipeline, Run, read_transform, recipe, write
 from .core import (
     Case,
     EngineError,
@@ -34,6 +34,7 @@ from .core import (
     restack,
 )
 from .declare import names as _step_names
+from .intake import read, read_case
 
 __version__ = importlib.metadata.version("mriprep")
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import os
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,95 +10,10 @@ from typing import Any
 
 from . import plan as planning
 from . import recipe as recipes
-from .core import Case, Grid, InputError, OutputError, Role, Transform, Volume
-from .core.case import PREFERRED_CONTRASTS
-from .core.errors import nearest
-from .core.volume import as_role
+from .core import Case, Grid, InputError, OutputError, Transform, Volume
+from .intake import as_case
 from .recipe import Recipe
 from .run import Outcome, Progress, execute, listening
-
-_IMAGE = re.compile(r"\.(nii|nii\.gz|mgh|mgz|nrrd|nhdr|mha|mhd)$", re.IGNORECASE)
-#: Endings of files that people give by mistake; any other may be DICOM, which often has none.
-_FOREIGN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".json", ".txt", ".csv", ".tsv", ".html",
-            ".npy", ".npz", ".pdf", ".yaml", ".yml", ".md", ".tfm", ".mat")  # fmt: skip
-_TRANSFORM = re.compile(r"\.(tfm|txt|mat)$", re.IGNORECASE)
-
-
-def read(
-    path: str | Path,
-    *,
-    role: Role | str = Role.IMAGE,
-    volume: int | None = None,
-    series: str | None = None,
-    engine: str = "dcm2niix",
-) -> Volume | Case:
-    """Read an image file, or a folder or zip of scans.
-
-    Parameters
-    ----------
-    path : str or Path
-        An image (NIfTI, MGH, NRRD, MetaImage), which gives a Volume; or a
-        folder or zip of DICOM, or a folder of NIfTI files named by their
-        contrast (``..._T1w.nii.gz``), which gives a Case.
-    role : Role or str
-        What the voxels of a file mean: ``image``, ``mask``, ``labels``,
-        ``probability``.
-    volume : int, optional
-        Which volume of a 4D file, from 0.
-    series : str, optional
-        Which DICOM series: its number, or a part of its description.
-    engine : str
-        What converts DICOM.
-
-    Raises
-    ------
-    InputError, GeometryError
-        If it cannot be read; says why.
-    """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        files = _scans_below(path)
-        if files:
-            return _nifti_case(path, files)
-        try:
-            return _dicom(path, series, engine)
-        except InputError as error:
-            raise _named_otherwise(path) or error from None
-    if series is not None and is_image(path):
-        raise InputError(
-            f"'{path.name}' is an image file: it has no series", hint="leave --series out"
-        )
-    if path.is_file() and not is_image(path):
-        if path.suffix.lower() in _FOREIGN:
-            raise InputError(
-                f"'{path.name}' is neither an image with a geometry nor DICOM",
-                hint="give .nii, .nii.gz, .mgh, .mgz, .nrrd, .nhdr, .mha or .mhd, or a folder or"
-                " zip of DICOM",
-            )
-        return _dicom(path, series, engine)
-    from .io.images import read_image
-
-    image = read_image(path, role=as_role(role), volume=volume)
-    return image.replace(file=path.name)
-
-
-def is_image(path: str | Path) -> bool:
-    """Whether a path is to be read as one image file, and not as DICOM."""
-    path = Path(path)
-    return bool(_IMAGE.search(path.name)) and not path.is_dir()
-
-
-def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> Case:
-    """As :func:`read`, but always a Case: a single file becomes its only volume."""
-    path = Path(path).expanduser()
-    found = read(path, **options)
-    if isinstance(found, Case):
-        known = found.name if found.name.startswith("sub-") else case_name(path, found.name)
-        label = known if name is None else _checked_name(name)
-        return Case(label, found.volumes, found.facts)
-    contrast = str(found.meta.get("contrast") or "image")
-    label = case_name(path, "") if name is None else _checked_name(name)
-    return Case(label, {contrast: found}, _sidecar_facts(path))
 
 
 def write(result: Volume | Transform, path: str | Path) -> Path:
@@ -224,7 +134,7 @@ class Pipeline:
             If a step fails; the step is named in a note.
         """
         with listening() as said:
-            case = _as_case(scan)
+            case = as_case(scan)
         outcome = execute(
             self.recipe,
             case,
@@ -240,7 +150,7 @@ class Pipeline:
 
     def plan(self, scan: Case | Volume) -> planning.Plan:
         """What would run, without running it."""
-        case = _as_case(scan)
+        case = as_case(scan)
         return planning.make(self.recipe, {"image": case[case.reference].grid})
 
     def set(self, **settings: Any) -> Pipeline:
@@ -284,132 +194,3 @@ def checked_output(folder: str | Path) -> Path:
             hint="give a folder that you may write to",
         ) from None
     return path
-
-
-def case_name(path: Path, fallback: str) -> str:
-    """A case's label from a file's or folder's name: ``sub-01``, ``sub-01_ses-2``, ``sub-chris``."""
-    path = Path(os.path.abspath(path))  # links are not followed: their targets may have any name
-    subject, session = r"sub-[A-Za-z0-9]+", r"ses-[A-Za-z0-9]+"
-    match = re.search(rf"(?<![A-Za-z0-9])({subject})(?:_({session}))?(?![A-Za-z0-9-])", path.name)
-    if match:
-        return "_".join(g for g in match.groups() if g)
-    for folder, inside in reversed(list(itertools.pairwise(path.parts))):
-        if re.fullmatch(subject, folder):
-            return f"{folder}_{inside}" if re.fullmatch(session, inside) else folder
-    stem = _IMAGE.sub("", path.name).removesuffix(".zip").removeprefix("sub-")
-    stem = unicodedata.normalize("NFKD", stem)  # an umlaut becomes its letter
-    if stem in PREFERRED_CONTRASTS or not stem:
-        stem = path.parent.name
-    label = re.sub(r"[^A-Za-z0-9]", "", stem) or re.sub(r"[^A-Za-z0-9]", "", fallback) or "case"
-    return f"sub-{label}"
-
-
-def _checked_name(name: str) -> str:
-    if not re.fullmatch(r"(sub-)?[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?", name):
-        raise InputError(
-            f"'{name}' cannot be a case's name",
-            hint="letters and digits, as in 'sub-01' or 'sub-01_ses-2'",
-        )
-    return name if name.startswith("sub-") else f"sub-{name}"
-
-
-def _as_case(scan: Case | Volume | str | Path) -> Case:
-    if isinstance(scan, Case):
-        return scan
-    if isinstance(scan, Volume):
-        source = scan.meta.get("source")
-        name = case_name(Path(str(source)), "case") if source else "sub-case"
-        return Case(name, {str(scan.meta.get("contrast") or "image"): scan})
-    return read_case(scan)
-
-
-def _dicom(path: Path, series: str | None, engine: str) -> Case:
-    from .steps.convert import convert
-
-    return convert(path, series=series, engine=engine)  # type: ignore[arg-type]
-
-
-def _scans_below(folder: Path) -> dict[str, list[Path]]:
-    """NIfTI files in a folder (and its ``anat``), by the contrast that their names end on."""
-    from .io.images import contrast_of
-
-    found: dict[str, list[Path]] = {}
-    for inside in (folder, folder / "anat", *sorted(folder.glob("ses-*/anat"))):
-        for file in sorted(inside.glob("[!.]*")) if inside.is_dir() else ():
-            contrast = contrast_of(file) or _IMAGE.sub("", file.name).split("_")[-1]
-            if is_image(file) and contrast in PREFERRED_CONTRASTS and "_desc-" not in file.name:
-                found.setdefault(contrast, []).append(file)
-    return found
-
-
-def image_of(folder: Path, contrast: str | None = None) -> Path | None:
-    """The file of a contrast in a folder of NIfTI (its reference by default); None if it is no such folder."""
-    files = _scans_below(folder)
-    if not files:
-        return None
-    chosen = contrast or next(c for c in PREFERRED_CONTRASTS if c in files)
-    if chosen not in files:
-        raise InputError(f"'{folder}' has no {chosen}", hint=nearest(chosen, files))
-    return _only(folder, chosen, files[chosen])
-
-
-def _only(folder: Path, contrast: str, same: list[Path]) -> Path:
-    if len(same) > 1:
-        raise InputError(
-            f"{len(same)} files in '{folder}' are {contrast}: " + ", ".join(f.name for f in same),
-            hint="give the file that you mean",
-        )
-    return same[0]
-
-
-def _nifti_case(folder: Path, files: dict[str, list[Path]]) -> Case:
-    chosen = {c: _only(folder, c, same) for c, same in files.items()}
-    volumes = {c: read(file).replace(contrast=c) for c, file in chosen.items()}  # type: ignore[union-attr]
-    first = next(iter(chosen.values()))
-    return Case(case_name(first, folder.name), volumes, _sidecar_facts(first))
-
-
-def _named_otherwise(folder: Path) -> InputError | None:
-    """What to say of a folder of images whose names do not say what they are."""
-    images = [f.name for f in sorted(folder.glob("[!.]*")) if is_image(f)]
-    if not images:
-        return None
-    return InputError(
-        f"'{folder}' holds images whose names do not say their contrast: {', '.join(images[:5])}",
-        hint=f"give one of the files, or let their names end on a contrast, as in"
-        f" 'sub-01_T1w.nii.gz': {', '.join(PREFERRED_CONTRASTS)}",
-    )
-
-
-def _sidecar_facts(path: Path) -> dict[str, Any]:
-    """What the BIDS sidecar beside an image says, without what could name anybody."""
-    import json
-
-    sidecar = path.with_name(_IMAGE.sub("", path.name) + ".json")
-    if not sidecar.is_file():
-        return {}
-    try:
-        content = json.loads(sidecar.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    known = {k: content[k] for k in SIDECAR_FACTS if k in content}
-    return {k: v for k, v in known.items() if not isinstance(v, float) or math.isfinite(v)}
-
-
-#: What is taken over from sidecars into records.
-SIDECAR_FACTS = (
-    "Modality",
-    "Manufacturer",
-    "ManufacturersModelName",
-    "MagneticFieldStrength",
-    "RepetitionTime",
-    "EchoTime",
-    "InversionTime",
-    "FlipAngle",
-    "MRAcquisitionType",
-    "ScanningSequence",
-    "SeriesDescription",
-    "ProtocolName",
-)

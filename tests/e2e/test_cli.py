@@ -120,7 +120,7 @@ def test_bad_values_of_steps(cli, scan, tmp_path, arguments, message, hint):
 def test_outputs_that_cannot_be_written_are_refused_before_the_work(
     cli, scan, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("mriprep.api.read", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr("mriprep.intake.read", lambda *_, **__: pytest.fail("it was read"))
     cli("denoise", scan, tmp_path / "out.png").refused(
         r"cannot be written as 'out\.png'", ".nii.gz", 1
     )
@@ -140,7 +140,7 @@ def test_a_fault_is_told_in_words(cli, scan, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("mriprep.api.read", fail)
+    monkeypatch.setattr("mriprep.intake.read", fail)
     said = cli("denoise", scan, tmp_path / "out.nii.gz")
     said.refused("^error: ZeroDivisionError: division by zero", "--debug", code=1)
     assert "Traceback" in cli("denoise", scan, tmp_path / "out.nii.gz", "--debug").err
@@ -150,7 +150,7 @@ def test_an_interrupt_has_its_own_exit_code(cli, scan, tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mriprep.api.read", stop)
+    monkeypatch.setattr("mriprep.intake.read", stop)
     assert cli("denoise", scan, tmp_path / "out.nii.gz").code == 130
 
 

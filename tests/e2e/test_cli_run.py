@@ -109,7 +109,7 @@ def test_run_refuses_a_recipe_with_a_mistake_and_names_its_line(cli, scan, tmp_p
 def test_run_refuses_an_output_that_is_a_file_before_the_work(
     cli, scan, recipe, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("mriprep.api.read", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr("mriprep.intake.read", lambda *_, **__: pytest.fail("it was read"))
     (tmp_path / "out").write_text("mine")
     cli("run", scan, tmp_path / "out", "-r", recipe).refused("it is a file", "may write to", 1)
     assert (tmp_path / "out").read_text() == "mine"

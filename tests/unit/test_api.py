@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import mriprep as mp
-from mriprep.api import case_name, checked_output, is_image
+from mriprep.api import checked_output
 from mriprep.core import Case, Grid, InputError, OutputError, RecipeError, Transform, Volume
+from mriprep.intake import case_name, is_image
 
 AFFINE = Transform.rigid((4, -3, 5), (5, -7, 11)).matrix @ np.diag([-1, 1.5, 2, 1])
 GRID = Grid((12, 10, 8), AFFINE)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from mriprep import derivatives
-from mriprep.api import read_case
 from mriprep.core import Case, Grid, OutputError, Transform, Volume
 from mriprep.declare import get, keep
+from mriprep.intake import read_case
 from mriprep.io.images import read_image, write_image
 from mriprep.io.transforms import read_transform
 from mriprep.recipe import load

@@ -51,7 +51,7 @@ def no_voxels(monkeypatch):
     monkeypatch.setattr("mriprep.io.images.read_voxels", refuse)
     monkeypatch.setattr("mriprep.io.blocks.read_voxels", refuse)
     monkeypatch.setattr("mriprep.io.images.read_image", refuse)
-    monkeypatch.setattr("mriprep.api.read", refuse)
+    monkeypatch.setattr("mriprep.intake.read", refuse)
 
 
 # -- what it says ---------------------------------------------------------------------------------

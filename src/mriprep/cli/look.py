@@ -23,7 +23,7 @@ def inspect(source: Path, as_json: bool) -> int:
 
     IN is an image, or a folder or zip of DICOM, whose series are listed.
     """
-    from mriprep.api import is_image
+    from mriprep.intake import is_image
 
     if not is_image(source):
         return _inspect_dicom(source, as_json)

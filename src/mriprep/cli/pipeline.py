@@ -71,7 +71,8 @@ def run(source: Path, output: Path, **given: Any) -> int:
 
 def run_case(source: Path, output: Path, *, results: list[Any] | None = None, **given: Any) -> int:
     """Do what the command `run` does; `results`, if given, gets the outcome."""
-    from mriprep.api import checked_output, read_case
+    from mriprep.api import checked_output
+    from mriprep.intake import read_case
     from mriprep.run import execute, listening
 
     recipe = _recipe(given)
@@ -233,7 +234,7 @@ def header_grid(
     source: Path, series: str | None, volume: int | None, contrast: str | None = None
 ) -> Grid:
     """The grid of a scan from headers alone."""
-    from mriprep.api import image_of, is_image
+    from mriprep.intake import image_of, is_image
     from mriprep.io.dicom import choose, scan
     from mriprep.io.images import read_grid
 

@@ -267,7 +267,7 @@ def _as_it_looks(volume: Volume, path: Path) -> Volume:
 
 
 def _image(path: Path, role: str, volume: int | None = None, series: str | None = None) -> Volume:
-    from mriprep.api import read
+    from mriprep.intake import read
 
     found = read(path, role=role, volume=volume, series=series)
     return found[found.reference] if isinstance(found, Case) else found

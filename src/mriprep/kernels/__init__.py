@@ -10,5 +10,9 @@ def compiled() -> bool:
     """Whether kernels were compiled on this machine before; the first run does it, for seconds."""
     here = Path(__file__).parent
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    folders = [Path(chosen)] if chosen else [here / "__pycache__", Path(os.path.expanduser("~/.cache/numba"))]
+    folders = (
+        [Path(chosen)]
+        if chosen
+        else [here / "__pycache__", Path(os.path.expanduser("~/.cache/numba"))]
+    )
     return any(next(f.rglob("*.nbi"), None) is not None for f in folders if f.is_dir())
