@@ -6,7 +6,7 @@ The chain is what a practitioner writes by hand: itk-elastix (Slicer's rigid
 preset), a resampling to 1 mm, deepbet's own package where it can be imported,
 SimpleITK's N4 at full resolution with 4 x 100 iterations, scipy's median
 filter, z-scores, an Otsu threshold, rescaling, 64 bins, slices as PNG. Without a SCAN, a digital
-head is simulated. `--short` uses a 2 mm head. What is printed is seconds and
+head is simulated. `--short` uses a 4 mm head. What is printed is seconds and
 their ratio; only ratios mean something on a machine that others use as well.
 """
 
@@ -176,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scan", nargs="?", type=Path, help="a T1w head; a digital one without")
     parser.add_argument("--template", type=Path, help="a whole head; the digital one without")
-    parser.add_argument("--short", action="store_true", help="a digital head of 2 mm")
+    parser.add_argument("--short", action="store_true", help="a digital head of 4 mm")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     import mriprep as mp
@@ -184,7 +184,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        spacing = 2.0 if arguments.short else 1.0
+        spacing = 4.0 if arguments.short else 1.0
         scan = arguments.scan
         if scan is None:
             phantom = head("T1w", spacing=spacing, rotation=(5, -4, 8), bias=0.3, seed=1)
