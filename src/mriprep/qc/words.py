@@ -33,6 +33,7 @@ _PRODUCTS = {
     "brain_volume_ml": ("brain volume", "ml"),
     "nmi_before": ("normalised mutual information before", ""),
     "nmi_after": ("normalised mutual information after", ""),
+    "nmi_turned": ("and at its best wide turn", ""),
 }
 _UNITS = {"ml": "ml", "mm": "mm", "deg": "°", "s": "s", "percent": "%"}
 
