@@ -15,7 +15,8 @@ import importlib
 import importlib.metadata
 from typing import Any
 
-from .api import Pipeline, Run, read_transform, recipe, write
+from .api import Pipeline, Run, bias_field, read_transform, recipe, write
+from .back import apply, restore
 from .core import (
     Case,
     EngineError,
@@ -55,11 +56,14 @@ __all__ = [
     "Slices",
     "Transform",
     "Volume",
+    "apply",
+    "bias_field",
     "read",
     "read_case",
     "read_transform",
     "recipe",
     "restack",
+    "restore",
     "write",
 ]
 
@@ -68,8 +72,10 @@ def __getattr__(name: str) -> Any:
     """Load a step when it is first asked for."""
     if name in _step_names():
         return getattr(importlib.import_module(f"mriprep.steps.{name}"), name)
+    if name == "lapgm_joint":  # of several images: no step of a recipe
+        return getattr(importlib.import_module("mriprep.steps.lapgm"), name)
     raise AttributeError(f"module 'mriprep' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_step_names(), "__version__"])
+    return sorted([*__all__, *_step_names(), "lapgm_joint", "__version__"])

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import plan as planning
 from . import recipe as recipes
 from .core import Case, Grid, InputError, OutputError, Transform, Volume
@@ -41,6 +43,49 @@ def read_transform(path: str | Path, *, reference: Volume | Grid | None = None) 
     if grid is None:
         return found
     return Transform(found.matrix, grid, found.moving, found.reference_name, found.moving_name)
+
+
+def bias_field(lattice: Volume, *, like: Volume | Grid) -> Volume:
+    """Evaluate a bias field that was kept as a lattice, on any grid.
+
+    ``image / bias_field(lattice, like=image)`` corrects, and the corrected
+    image times the same field is the scan again.
+
+    Parameters
+    ----------
+    lattice : Volume
+        Control points of the log field, as a run writes them
+        (``..._desc-biaslattice_....nii.gz``).
+    like : Volume or Grid
+        Where the field is wanted: the scan itself, or another one in the same
+        world. Outside the field of view that the field was estimated on, it
+        keeps the value of the nearest edge.
+
+    Returns
+    -------
+    Volume
+        The multiplicative field, float32, at every voxel of `like`.
+
+    Raises
+    ------
+    InputError
+        If it is no lattice: the field itself, for instance, or a scan.
+    """
+    grid = like if isinstance(like, Grid) else like.grid
+    if lattice.grid.matches(grid):
+        # Control points lie beyond the field of view, so a lattice never is on a scan's grid.
+        raise InputError(
+            "this volume lies on the scan's own grid: it is a field or an image, not a lattice",
+            hint="give the file named ..._desc-biaslattice_....nii.gz; a field is divided by as it is",
+        )
+    if min(lattice.shape) < 4 or not np.isfinite(lattice.data).all():
+        raise InputError(
+            f"a lattice has at least four finite control points along each axis, got {lattice}",
+            hint="give the file named ..._desc-biaslattice_....nii.gz",
+        )
+    from .kernels import spline
+
+    return Volume(np.exp(spline.evaluate(lattice, grid)), grid)
 
 
 @dataclass(frozen=True)
@@ -151,7 +196,8 @@ class Pipeline:
     def plan(self, scan: Case | Volume) -> planning.Plan:
         """What would run, without running it."""
         case = as_case(scan)
-        return planning.make(self.recipe, {"image": case[case.reference].grid})
+        recipe = self.recipe.informed(case.facts, case.reference)
+        return planning.make(recipe, {"image": case[case.reference].grid})
 
     def set(self, **settings: Any) -> Pipeline:
         """A copy with parameters set, by ``step__parameter``: ``pipeline.set(n4__shrink=2)``."""

@@ -39,15 +39,12 @@ def test_describing_them_imports_no_library():
     assert done.stdout.strip() == f"{len(ALL)} []"
 
 
-@pytest.mark.parametrize(
-    "declared", [declare.get(n) for n in declare.names()], ids=lambda s: s.name
-)
-def test_steps_offer_the_engines_that_there_are(declared):
-    if declared.kind is None:
-        return
-    choices = declared.parameters["engine"].choices
-    assert set(choices) <= set(engines.names(declared.kind))
-    assert set(choices) == set(engines.names(declared.kind)), "an engine that no step offers"
+@pytest.mark.parametrize("kind", engines.KINDS)
+def test_steps_offer_the_engines_that_there_are(kind):
+    steps = [s for s in map(declare.get, declare.names()) if s.kind == kind]
+    choices = [c for s in steps for c in s.parameters["engine"].choices]
+    assert set(choices) <= set(engines.names(kind))
+    assert set(choices) == set(engines.names(kind)), "an engine that no step offers"
 
 
 def test_an_unknown_engine_names_the_nearest():
@@ -76,3 +73,10 @@ def test_versions_of_what_is_installed():
     assert ours.missing == ()
     assert ours.version is not None
     assert ours.version.startswith("mriprep ")
+
+
+def test_a_hyphen_in_a_name_is_an_underscore_in_its_module(monkeypatch):
+    assert engines.describe("bias", "lapgm-reference").packages[0] == "lapgm"
+    monkeypatch.setattr(engines, "installed_version", lambda name: None)
+    with pytest.raises(EngineMissing, match="'lapgm-reference' needs lapgm"):
+        engines.load("bias", "lapgm-reference")

@@ -254,7 +254,7 @@ def test_a_lesion_is_bright_on_flair_and_known() -> None:
 # -- bias field and noise ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["smooth", "coil"])
+@pytest.mark.parametrize("kind", ["smooth", "coil", "surface"])
 def test_bias_field_is_what_divides_image_and_clean(kind: str) -> None:
     scan = head(spacing=4, noise=0, bias=0.5, bias_kind=kind, labels=False, seed=3)
     inside = scan.brain.data
@@ -266,6 +266,23 @@ def test_bias_field_is_what_divides_image_and_clean(kind: str) -> None:
     if kind == "coil":  # dark in the middle
         deep = binary_erosion(inside, iterations=8)
         assert ratio.mean() > scan.bias_field.data[deep].mean() + 0.03
+
+
+def test_a_surface_coil_is_bright_at_one_side() -> None:
+    fields = [
+        head(spacing=4, noise=0, bias=2.0, bias_kind="surface", labels=False, orientation=code)
+        for code in ("RAS", "LPI")
+    ]
+    inside = fields[0].brain.data
+    field = fields[0].bias_field.data
+    where = np.argwhere(inside)
+    weights = field[inside] - field[inside].min()
+    towards = np.average(where, axis=0, weights=weights) - where.mean(0)
+    along = (where - where.mean(0)) @ (towards / np.linalg.norm(towards))
+    assert np.corrcoef(along, np.log(field[inside]))[0, 1] > 0.95
+    assert field[inside].max() > 5 * field[inside].min()
+    # It is fixed to the scanner, however the array lies.
+    np.testing.assert_allclose(field, fields[1].bias_field.data[::-1, ::-1, ::-1], rtol=1e-4)
 
 
 def test_no_bias_and_no_noise_leave_the_clean_image() -> None:

@@ -68,16 +68,17 @@ def installed_version(distribution: str) -> str | None:
 
 
 def names(kind: str) -> list[str]:
-    """The engines of a kind, installed or not."""
+    """The engines of a kind, installed or not; ``a-b`` is in the module ``a_b``."""
     package = importlib.import_module(f"{__name__}.{kind}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+    modules = (m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+    return sorted(m.replace("_", "-") for m in modules)
 
 
 def describe(kind: str, name: str) -> Engine:
     """The declaration of an engine, without importing what it needs."""
     if name not in names(kind):
         raise RecipeError(f"'{name}' is not a {kind} engine", hint=nearest(name, names(kind)))
-    engine: Engine = importlib.import_module(f"{__name__}.{kind}.{name}").ENGINE
+    engine: Engine = _module(kind, name).ENGINE
     return engine
 
 
@@ -97,4 +98,8 @@ def load(kind: str, name: str) -> ModuleType:
             f"the {kind} engine '{name}' needs {', '.join(missing)}, which is not installed",
             hint=f"pip install {' '.join(missing)}",
         )
-    return importlib.import_module(f"{__name__}.{kind}.{name}")
+    return _module(kind, name)
+
+
+def _module(kind: str, name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{kind}.{name.replace('-', '_')}")

@@ -12,7 +12,7 @@ from mriprep.core.errors import nearest
 
 from .shapes import Floats
 
-BiasKind = Literal["smooth", "coil"]
+BiasKind = Literal["smooth", "coil", "surface"]
 
 
 def bias_field(
@@ -28,11 +28,12 @@ def bias_field(
         Where its mean is 1 and its range is `amplitude`.
     amplitude : float
         Largest minus smallest value within the brain; 0 for none.
-    kind : {"smooth", "coil"}
-        A few long waves in random directions, or a ring of receive coils:
-        bright near the scalp, dark in the middle.
+    kind : {"smooth", "coil", "surface"}
+        A few long waves in random directions; a ring of receive coils, bright
+        near the scalp and dark in the middle; or one small coil at a side,
+        from which the signal falls off to the other.
     seed : int
-        Of the waves' directions and of the coils' gains.
+        Of the waves' directions, of the coils' gains, and of the side.
 
     Returns
     -------
@@ -45,7 +46,7 @@ def bias_field(
     if amplitude == 0 or not brain.any():
         return np.ones(grid.shape, np.float32)
     rng = np.random.default_rng([seed, 1])
-    log_field = _waves(grid, rng) if kind == "smooth" else _coils(grid, rng)
+    log_field = {"smooth": _waves, "coil": _coils, "surface": _surface}[kind](grid, rng)
     within = log_field[brain].astype(np.float64)
     within -= within.mean()
     low, high = 0.0, 1.0
@@ -107,13 +108,29 @@ def _coils(grid: Grid, rng: np.random.Generator) -> Floats:
         where = grid.center + np.array(
             [0.8 * radius * np.cos(angle), radius * np.sin(angle), height]
         )
-        # In the array's own axes the squared distance is a sum of one term an axis.
-        near = grid.to_index(where)
-        i, j, k = (
-            ((np.arange(n) - c) * s) ** 2
-            for n, c, s in zip(grid.shape, near, grid.spacing, strict=True)
-        )
-        squared = (i[:, None, None] + j[None, :, None]).astype(np.float32) + k.astype(np.float32)
+        squared = _squared_distance(grid, where)
         gain = np.float32(rng.uniform(0.9, 1.1))
         power += np.square(gain / (1 + squared / np.float32(70.0**2)))
     return np.float32(0.5) * np.log(power)
+
+
+def _surface(grid: Grid, rng: np.random.Generator) -> Floats:
+    """Log of the field on the axis of a loop coil of 70 mm radius, at a random side of the head."""
+    angle = rng.uniform(0, 2 * np.pi)
+    where = grid.center + np.array([100 * np.cos(angle), 125 * np.sin(angle), rng.uniform(0, 40)])
+    log_field: Floats = np.float32(-1.5) * np.log1p(
+        _squared_distance(grid, where) / np.float32(70.0**2)
+    )
+    return log_field
+
+
+def _squared_distance(grid: Grid, where: npt.NDArray[np.float64]) -> Floats:
+    # In the array's own axes the squared distance is a sum of one term an axis.
+    i, j, k = (
+        ((np.arange(n) - c) * s) ** 2
+        for n, c, s in zip(grid.shape, grid.to_index(where), grid.spacing, strict=True)
+    )
+    squared: Floats = (i[:, None, None] + j[None, :, None]).astype(np.float32) + k.astype(
+        np.float32
+    )
+    return squared

@@ -152,8 +152,9 @@ def head(
         Standard deviation of the Rician noise relative to white matter.
     bias : float
         Range of the bias field within the brain, relative to its mean.
-    bias_kind : {"smooth", "coil"}
-        A few long waves, or bright near the surface as receive coils make it.
+    bias_kind : {"smooth", "coil", "surface"}
+        A few long waves; bright near the surface as receive coils make it; or
+        a strong fall-off from one side to the other, as from a surface coil.
     labels : bool
         Give tissue labels and probabilities too (slower).
     lesion : bool

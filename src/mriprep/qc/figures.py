@@ -290,7 +290,7 @@ def _smooth(plane: Plane) -> Plane:
 
 def _levels(template: View) -> tuple[float, ...]:
     """Two values that part a template: from its background, and its tissues from each other."""
-    from mriprep.steps._common import otsu
+    from mriprep.kernels.otsu import otsu
 
     values = np.concatenate([_smooth(p).ravel() for p in template.planes.values()])
     if values.max() <= values.min():

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import Grid, Volume
-
-from ._common import otsu
+from mriprep.kernels.otsu import otsu
 
 Matrix = npt.NDArray[np.float64]
 

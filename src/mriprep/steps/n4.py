@@ -11,7 +11,8 @@ from mriprep import engines
 from mriprep.core import InputError, Volume
 from mriprep.declare import Citation, Image, Mask, Unit, keep, step
 
-from ._common import finite, foreground, on_grid, varied
+from ._bias import enough, positive, scaled
+from ._common import finite, on_grid
 
 
 @step(
@@ -91,12 +92,7 @@ def n4(
         If the image is empty or constant, or nothing in the mask is positive.
     """
     values = finite(image, "n4")
-    if mask is None:
-        inside = foreground(image, "n4")
-    else:
-        on_grid(mask, image.grid, "n4")
-        inside = np.asarray(mask.data)
-    inside = inside & (values > 0)
+    inside = positive(values, image, mask, "n4")
     if weights is not None:
         on_grid(weights, image.grid, "n4")
         confidence = finite(weights, "n4")
@@ -107,12 +103,7 @@ def n4(
             )
         weights = weights.replace(confidence)
         inside &= confidence > 0
-    if inside.sum() < 64:
-        raise InputError(
-            f"n4: only {int(inside.sum())} voxels of the mask are positive: too few for a field",
-            hint="give a larger mask, or none; do not normalise the image to zero mean before n4",
-        )
-    varied(values[inside], "n4", "image in the mask")
+    enough(values, inside, "n4")
     field, lattice = engines.load("bias", engine).field(
         image.replace(values),
         image.replace(inside, role="mask"),
@@ -126,10 +117,7 @@ def n4(
         weights=weights,
         device=device,
     )
-    # A field is known up to a factor; this one leaves the mean log intensity of the mask as it was.
-    scale = np.exp(np.mean(np.log(field.data[inside]), dtype=np.float64))
-    field = field.replace((field.data / scale).astype(np.float32))
-    keep(bias_field=field)
+    field, scale = scaled(field, inside)
     if lattice is not None:
         shifted = (lattice.data - np.log(scale)).astype(np.float32)
         keep(bias_lattice=lattice.replace(shifted))
