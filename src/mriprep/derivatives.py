@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .core import Case, Transform, Volume
+from .core.chain import Chain, Link
 from .declare import Step
 from .engines import describe
 from .record import file_hash, methods_text, named, public, references, voxel_hash
@@ -112,6 +113,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "facts": dict(outcome.case.facts),
         "input": {**_volume_facts(source), **_source_facts(source)},
         "steps": [s.to_dict() for s in outcome.steps],
+        "chain": chain(outcome).summary(),
         "seconds": round(sum(s.seconds for s in outcome.steps), 2),
         "warnings": outcome.all_warnings,
         "failure": outcome.failure.to_dict() if outcome.failure else None,
@@ -123,6 +125,18 @@ def record(outcome: Outcome) -> dict[str, Any]:
     values = [source.meta.get("source"), *(v for s in outcome.steps for v in s.parameters.values())]
     plain: dict[str, Any] = public(content, _folders_of(values))
     return plain
+
+
+def chain(outcome: Outcome) -> Chain:
+    """How the image got from its native grid to where it is now."""
+    links, name = [], outcome.contrast
+    for s in outcome.steps:
+        if s.pulled is not None or s.before != s.after:
+            links.append(Link(s.name, s.before, s.after, (s.pulled or Transform.identity()).matrix))
+        if s.pulled is not None:
+            name = s.pulled.reference_name
+    native = outcome.case[outcome.contrast].grid
+    return Chain(native, outcome.contrast, name, tuple(links))
 
 
 def step_record(

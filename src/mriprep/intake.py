@@ -7,10 +7,12 @@ import math
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .core import Case, InputError, Role, Volume
+from .core import Case, Grid, InputError, Role, Volume
+from .core.age import age_of, parse_age, settle, with_age
 from .core.case import PREFERRED_CONTRASTS
 from .core.errors import nearest
 from .core.volume import as_role
@@ -139,7 +141,54 @@ def as_case(scan: Case | Volume | str | Path) -> Case:
 def _dicom(path: Path, series: str | None, engine: str) -> Case:
     from .steps.convert import convert
 
-    return convert(path, series=series, engine=engine)  # type: ignore[arg-type]
+    case: Case = convert(path, series=series, engine=engine)  # type: ignore[arg-type]
+    return Case(case.name, case.volumes, _aged(case.facts, path, case_name(path, case.name)))
+
+
+def with_given_age(case: Case, given: str | None) -> Case:
+    """A case with the age that somebody gave (``7.5``, ``30mo``, ``adult``).
+
+    Warns
+    -----
+    MriprepWarning
+        If it is not the one that the headers tell; the given one wins.
+    """
+    if not given:
+        return case
+    age = settle([parse_age(given, "--age"), age_of(case.facts)])
+    return Case(case.name, case.volumes, with_age(case.facts, age))
+
+
+def _aged(facts: Mapping[str, Any], path: Path, name: str) -> dict[str, Any]:
+    """Facts with the age by the tables of the dataset, which comes before the header's."""
+    from .io.ages import from_tables
+
+    return with_age(facts, settle([from_tables(path, name), age_of(facts)]))
+
+
+def header(
+    source: Path,
+    *,
+    series: str | None = None,
+    volume: int | None = None,
+    contrast: str | None = None,
+) -> tuple[Grid, str | None, dict[str, Any]]:
+    """Grid, contrast and facts of a scan from headers alone, without reading a voxel."""
+    from .io.dicom import choose, scan
+    from .io.images import contrast_of, read_grid
+
+    image = source if is_image(source) else image_of(source, contrast)
+    if image is not None:
+        facts = _sidecar_facts(image)
+        return read_grid(image, volume=volume), contrast or contrast_of(image), facts
+    chosen = choose(scan(source), series)
+    if chosen.grid is None:
+        raise InputError(
+            f"the headers of {chosen} do not say where its slices lie",
+            hint="; ".join(chosen.problems) or None,
+        )
+    facts = _aged(chosen.facts, source, case_name(source, "case"))
+    return chosen.grid, chosen.contrast, facts
 
 
 def _scans_below(folder: Path) -> dict[str, list[Path]]:
@@ -195,20 +244,24 @@ def _named_otherwise(folder: Path) -> InputError | None:
 
 
 def _sidecar_facts(path: Path) -> dict[str, Any]:
-    """What the BIDS sidecar beside an image says, without what could name anybody."""
+    """What the BIDS sidecar beside an image says, without what could name anybody; and the age."""
+    from .io.ages import from_sidecar
+
+    content = _sidecar(path)
+    known = {k: content[k] for k in SIDECAR_FACTS if k in content}
+    finite = {k: v for k, v in known.items() if not isinstance(v, float) or math.isfinite(v)}
+    return _aged(with_age(finite, from_sidecar(content)), path, case_name(path, ""))
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
     import json
 
     sidecar = path.with_name(_IMAGE.sub("", path.name) + ".json")
-    if not sidecar.is_file():
-        return {}
     try:
-        content = json.loads(sidecar.read_text("utf-8"))
+        content = json.loads(sidecar.read_text("utf-8")) if sidecar.is_file() else {}
     except (OSError, ValueError):
         return {}
-    if not isinstance(content, dict):
-        return {}
-    known = {k: content[k] for k in SIDECAR_FACTS if k in content}
-    return {k: v for k, v in known.items() if not isinstance(v, float) or math.isfinite(v)}
+    return content if isinstance(content, dict) else {}
 
 
 #: What is taken over from sidecars into records.

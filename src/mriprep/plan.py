@@ -37,6 +37,8 @@ class PlannedStep:
         The slot that it fills.
     memory_mb, seconds : float
         Expected, on two cores.
+    template : str or None
+        The template that a registration goes to: which one an age has chosen.
     """
 
     name: str
@@ -48,6 +50,7 @@ class PlannedStep:
     makes: str
     memory_mb: float
     seconds: float
+    template: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -57,6 +60,7 @@ class PlannedStep:
             "engine": self.engine,
             "engine_version": self.engine_version,
             "makes": self.makes,
+            "template": self.template,
             "grid_before": self.before.to_dict() if self.before else None,
             "grid_after": self.after.to_dict() if self.after else None,
             "memory_mb": round(self.memory_mb),
@@ -162,6 +166,7 @@ def make(recipe: Recipe, grids: Mapping[str, Grid | None], *, device: str = "cpu
                 makes=after,
                 memory_mb=_memory(step, entry.parameters, state, before),
                 seconds=_seconds(step, entry.parameters, before),
+                template=_template(step, state),
             )
         )
     return Plan(recipe.name, tuple(planned), device)
@@ -223,6 +228,13 @@ def _after(entry: Entry, state: dict[str, Any]) -> str:
     else:
         state[makes] = result
     return makes
+
+
+def _template(step: Step, state: Mapping[str, Any]) -> str | None:
+    transform = state.get("transform")
+    if step.makes != "transform" or not isinstance(transform, Transform):
+        return None
+    return transform.reference_name
 
 
 def _leads(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:

@@ -68,6 +68,30 @@ class Recipe:
                 )
         return replace(self, entries=tuple(entries))
 
+    def informed(self, facts: Mapping[str, Any], contrast: str | None) -> Recipe:
+        """A copy in which `register` knows what it left open and the case tells.
+
+        Age and contrast, where the template depends on them and the recipe
+        does not say them: so that a plan finds the template, and the record
+        tells by what it was chosen.
+        """
+        from . import templates
+        from .core.age import ADULT, age_of
+
+        entries = list(self.entries)
+        for i, entry in enumerate(entries):
+            if entry.step.name != "register":
+                continue
+            wanted = templates.asks(entry.parameters["template"])
+            age = age_of(facts)
+            case = {
+                "age": None if age is None else ADULT if age.years is None else age.years,
+                "contrast": None if contrast == "image" else contrast,
+            }
+            told = {k: v for k, v in case.items() if k in wanted and entry.parameters[k] is None}
+            entries[i] = replace(entry, parameters={**entry.parameters, **told})
+        return replace(self, entries=tuple(entries))
+
     def without(self, names: Sequence[str]) -> Recipe:
         """A copy that leaves out the steps of these names."""
         used = [e.step.name for e in self.entries]

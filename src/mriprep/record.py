@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import Grid, MriprepError, Volume
+from .core import Grid, MriprepError, Transform, Volume
 from .declare import Citation
 from .snapshot import Snapshot
 
@@ -73,6 +73,9 @@ class StepRecord:
         The papers behind it.
     snapshots : mapping
         ``before`` and ``after``, for the report.
+    pulled : Transform or None
+        What the image was pulled through: points of its world afterwards to
+        points of its world before. None where the world stayed the same.
     """
 
     name: str
@@ -89,6 +92,7 @@ class StepRecord:
     methods: str = ""
     citations: tuple[Citation, ...] = ()
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    pulled: Transform | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, without pictures."""
@@ -100,6 +104,7 @@ class StepRecord:
             "makes": self.makes,
             "grid_before": self.before.to_dict(),
             "grid_after": self.after.to_dict(),
+            **({"after_to_before_ras_mm": self.pulled.matrix.tolist()} if self.pulled else {}),
             "seconds": round(self.seconds, 3),
             "warnings": list(self.warnings),
             "facts": dict(self.facts),

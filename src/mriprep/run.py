@@ -116,8 +116,10 @@ def execute(
         if volume is not None:
             _same_place(volume, image, slot)
             state[slot] = volume.replace(role=role)
-    planned = planning.make(recipe, {k: v.grid for k, v in state.items()})
-    outcome = Outcome(case, contrast, recipe, state, warnings=list(said))
+    with listening() as said_planning:
+        recipe = recipe.informed(case.facts, contrast)
+        planned = planning.make(recipe, {k: v.grid for k, v in state.items()})
+    outcome = Outcome(case, contrast, recipe, state, warnings=[*said, *said_planning])
     entries = [e for e in recipe.entries if e.step.name != "convert"]
     for number, (entry, expected) in enumerate(zip(entries, planned.steps, strict=True)):
         if progress:
@@ -144,11 +146,12 @@ def _do(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> StepR
     shot_before = snapshot.take(before, point, mask=_mask_of(state))
     began = time.perf_counter()
     with listening() as said, keeping() as kept:
-        result = step.function(**_arguments(entry, state))
+        arguments = _arguments(entry, state)
+        result = step.function(**arguments)
     _store(entry, outcome, result, kept)
     seconds = time.perf_counter() - began
     after: Volume = state["image"]
-    pulled = state.get("transform") if step.name == "resample" else None
+    pulled = arguments.get("to") if step.name == "resample" else None
     if isinstance(pulled, Transform):
         point = pulled.inverse()(point)
     overlay = _overlay(step, outcome)
@@ -171,6 +174,7 @@ def _do(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> StepR
             "before": shot_before,
             "after": snapshot.take(after, point, mask=_mask_of(state), overlay=overlay),
         },
+        pulled=pulled if isinstance(pulled, Transform) else None,
     )
 
 

@@ -148,6 +148,7 @@ def test_the_scan_tells_the_truth_and_no_name(tmp_path):
         "SeriesDescription": "t1_mprage [removed]",
         "ProtocolName": "t1_mprage",
         "age": 7.5,
+        "age_from": "DICOM birth and study dates",
         "sex": "F",
     }
 

@@ -20,9 +20,14 @@ _PIPELINES = {
     "recipes": "mriprep.cli.pipeline:recipes",
     "demo": "mriprep.cli.demo:demo",
 }
+_BACK = {
+    "restore": "mriprep.cli.back:restore",
+    "apply": "mriprep.cli.back:apply",
+}
 _LOOKING = {
     "inspect": "mriprep.cli.look:inspect",
     "steps": "mriprep.cli.look:steps",
+    "templates": "mriprep.cli.templates:templates",
     "doctor": "mriprep.cli.look:doctor",
 }
 
@@ -31,10 +36,10 @@ class _Commands(click.Group):
     """Commands by name, loaded when they are called; steps are made from their declarations."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_PIPELINES, *_LOOKING, *declare.names()]
+        return [*_PIPELINES, *_BACK, *_LOOKING, *declare.names()]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        where = {**_PIPELINES, **_LOOKING}.get(name)
+        where = {**_PIPELINES, **_BACK, **_LOOKING}.get(name)
         if where:
             import importlib
 
@@ -61,6 +66,7 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, Sequence[str]] = {
             "Pipelines": list(_PIPELINES),
+            "The way back": list(_BACK),
             "Looking": list(_LOOKING),
             "Steps (each also an entry of recipes, and a function of the Python package)": list(
                 declare.names()

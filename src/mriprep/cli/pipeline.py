@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mriprep.core import Case, Grid, InputError, Volume
+from mriprep.core import Grid, Volume
 
 _FILE = click.Path(path_type=Path)
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -22,8 +22,15 @@ def _recipe_options(command: Any) -> Any:
                 help="A preset (see `mriprep recipes`) or the path of a YAML file.",
             ),
             click.option(
-                "--template", help="Template to register to: a file, 'mni152', or a TemplateFlow"
-                " name. Short for --set register.template=...",
+                "--template", help="Template to register to: a file, 'mni152', 'auto' (by age), or"
+                " a TemplateFlow name. Short for --set register.template=...",
+            ),
+            click.option(
+                "--age", help="Age at the scan: 7.5 (years), 30mo, 6w, 14d, or adult. Chooses the"
+                " template where it goes by age; on record.",
+            ),
+            click.option(
+                "--offline", is_flag=True, help="Never try the network: templates must be there.",
             ),
             click.option(
                 "--set", "settings", multiple=True, metavar="STEP.PARAMETER=VALUE",
@@ -48,7 +55,6 @@ def _recipe_options(command: Any) -> Any:
 @click.argument("output", type=_FILE, metavar="OUT")
 @_recipe_options
 @click.option("--name", help="The case's name in file names; from the input's name by default.")
-@click.option("--age", help="Age for the record: 7.5 (years) or 30mo.")
 @click.option("--dicom-engine", type=click.Choice(["dcm2niix", "dicom2nifti"]), default="dcm2niix",
               show_default=True, help="What converts DICOM.")  # fmt: skip
 @click.option(
@@ -71,12 +77,21 @@ def run(source: Path, output: Path, **given: Any) -> int:
 
 def run_case(source: Path, output: Path, *, results: list[Any] | None = None, **given: Any) -> int:
     """Do what the command `run` does; `results`, if given, gets the outcome."""
+    from mriprep.templates import staying_offline
+
+    with staying_offline(given["offline"]):
+        return _run_case(source, output, results, given)
+
+
+def _run_case(source: Path, output: Path, results: list[Any] | None, given: dict[str, Any]) -> int:
     from mriprep.api import checked_output
-    from mriprep.intake import read_case
+    from mriprep.core.age import parse_age
+    from mriprep.intake import read_case, with_given_age
     from mriprep.run import execute, listening
 
     recipe = _recipe(given)
-    age = parse_age(given["age"]) if given["age"] else None
+    if given["age"]:
+        parse_age(given["age"])  # a slip is told before anything is read
     folder = checked_output(output)
     with listening() as said:  # told at the end, and on record
         case = read_case(
@@ -87,10 +102,11 @@ def run_case(source: Path, output: Path, *, results: list[Any] | None = None, **
             engine=given["dicom_engine"],
         )
         companions = {k: _companion(given[k], k) for k in ("mask", "labels")}
-    if age is not None:
-        case = Case(case.name, case.volumes, {**case.facts, "age": age, "age_from": "--age"})
+        case = with_given_age(case, given["age"])
     contrast = given["contrast"] or case.reference
-    planned = _planned(recipe, {"image": case[contrast].grid}, companions)
+    grids = {"image": case[contrast].grid}
+    with listening():  # said again, and kept, when it is done
+        planned = _planned(recipe.informed(case.facts, contrast), grids, companions)
     from mriprep.cli.progress import watching
 
     with watching([(s.name, s.seconds) for s in planned.steps]) as progress:
@@ -152,10 +168,19 @@ def plan(source: Path, as_json: bool, **given: Any) -> int:
     Only headers are read, so a wrong parameter, a missing engine or a
     missing template shows within a second.
     """
+    from mriprep.core.age import age_of, parse_age, settle, with_age
+    from mriprep.intake import header
+    from mriprep.templates import staying_offline
+
     recipe = _recipe(given)
-    grid = header_grid(source, given["series"], given["volume"], given["contrast"])
+    age = parse_age(given["age"], "--age") if given["age"] else None
+    grid, contrast, facts = header(
+        source, **{k: given[k] for k in ("series", "volume", "contrast")}
+    )
+    facts = with_age(facts, settle([age, age_of(facts)]))
     grids = {k: _grid_of(given[k]) for k in ("mask", "labels") if given[k]}
-    planned = _plan_of(recipe, {"image": grid, **grids})
+    with staying_offline(given["offline"]):
+        planned = _plan_of(recipe.informed(facts, contrast), {"image": grid, **grids})
     if as_json:
         import json
 
@@ -180,6 +205,8 @@ def plan(source: Path, as_json: bool, **given: Any) -> int:
             f"{s.seconds:.1f}",
         )
     Console().print(table)
+    for name in dict.fromkeys(s.template for s in planned.steps if s.template):
+        click.echo(f"template: {name}")
     click.echo(
         f"device: {planned.device}; about {planned.seconds:.0f} s and"
         f" {planned.memory_mb / 1000:.1f} GB at most"
@@ -214,40 +241,6 @@ def recipes(name: str | None, schema: bool) -> None:
         click.secho(preset, bold=True)
         click.echo(f"  {found.title}")
         click.echo(f"  {' > '.join(e.step.name for e in found.entries)}\n")
-
-
-def parse_age(text: str) -> float:
-    """Age in years from ``7.5``, ``7.5y``, ``30mo`` or ``14d``."""
-    import re
-
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(y|yr|years?|mo|months?|d|days?)?\s*", text)
-    if not match:
-        raise InputError(f"'{text}' is not an age", hint="for instance 7.5 (years), 30mo or 14d")
-    unit = {"m": 12.0, "d": 365.25}.get((match[2] or "y")[0], 1.0)
-    age = float(match[1]) / unit
-    if age > 120:
-        raise InputError(f"an age of {age:g} years is not plausible", hint="months: 30mo")
-    return age
-
-
-def header_grid(
-    source: Path, series: str | None, volume: int | None, contrast: str | None = None
-) -> Grid:
-    """The grid of a scan from headers alone."""
-    from mriprep.intake import image_of, is_image
-    from mriprep.io.dicom import choose, scan
-    from mriprep.io.images import read_grid
-
-    image = source if is_image(source) else image_of(source, contrast)
-    if image is not None:
-        return read_grid(image, volume=volume)
-    chosen = choose(scan(source), series)
-    if chosen.grid is None:
-        raise InputError(
-            f"the headers of {chosen} do not say where its slices lie",
-            hint="; ".join(chosen.problems) or None,
-        )
-    return chosen.grid
 
 
 def _grid_of(path: Path) -> Grid:

@@ -29,7 +29,9 @@ class Case(Mapping[str, Volume]):
     facts : mapping, optional
         What the header says, under the names of BIDS sidecars: ``Modality``,
         ``RepetitionTime`` (s), ``EchoTime`` (s), ``InversionTime`` (s),
-        ``MagneticFieldStrength`` (T), ``age`` (years), ``sex``.
+        ``MagneticFieldStrength`` (T), ``sex``; ``age`` (years) or
+        ``age_group`` (``adult``), and ``age_from``, which says where it
+        comes from.
     """
 
     name: str

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
+from mriprep.core import InputError
+from mriprep.core.age import ADULT, Age, age_between, parse_age, plausible, with_age
 
 from .dicom_values import first, scanning_sequence, words
 
@@ -38,8 +39,7 @@ def bids_facts(ds: Any, echo: float | None) -> dict[str, Any]:
             facts[name] = round(value * factor, 6)
     if echo:
         facts["EchoTime"] = round(echo * 1e-3, 6)
-    if (age := age_years(ds)) is not None:
-        facts["age"] = age
+    facts = with_age(facts, age_at_scan(ds))
     if (sex := str(ds.get("PatientSex") or "").strip().upper()) in ("F", "M", "O"):
         facts["sex"] = sex
     return facts
@@ -50,32 +50,26 @@ def has_agent(ds: Any) -> bool:
     return str(ds.get("ContrastBolusAgent") or "").strip().lower() not in ("", "no", "none", "0")
 
 
+def age_at_scan(ds: Any) -> Age | None:
+    """Age at the scan, from PatientAge or else from the birth date and the scan's date."""
+    text = str(ds.get("PatientAge") or "").strip()
+    if text.lower() != ADULT:  # a word of ours, not of DICOM's
+        try:
+            # "000Y" is a filler, or too coarse for an infant: the dates know better then.
+            if (age := plausible(parse_age(text, "DICOM PatientAge"))) is not None:
+                return age
+        except InputError:
+            pass
+    birth, source = ds.get("PatientBirthDate"), "DICOM birth and study dates"
+    return age_between(birth, ds.get("StudyDate"), source) or age_between(
+        birth, ds.get("SeriesDate"), source
+    )
+
+
 def age_years(ds: Any) -> float | None:
-    """Age at the scan in years, from PatientAge or else from the birth date and the scan's date."""
-    age = None
-    match = re.fullmatch(r"0*(\d+)([YMWD]?)", str(ds.get("PatientAge") or "").strip().upper())
-    if match and int(match[1]):  # "000Y" is a filler, or too coarse for an infant
-        unit = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}[match[2]]
-        age = int(match[1]) * unit
-    else:
-        birth, scan = (
-            _day(ds.get("PatientBirthDate")),
-            _day(ds.get("StudyDate")) or _day(ds.get("SeriesDate")),
-        )
-        if birth is not None and scan is not None:
-            age = float((scan - birth) / np.timedelta64(1, "D")) / 365.25
-    # Outside these it is a filler: a birth date of 1900-01-01, or that of the scan.
-    return round(age, 2) if age is not None and 0 < age <= 110 else None
-
-
-def _day(value: Any) -> np.datetime64 | None:
-    match = re.fullmatch(r"(\d{4})[.]?(\d{2})[.]?(\d{2})", str(value or "").strip())
-    if not match:
-        return None
-    try:
-        return np.datetime64("-".join(match.groups()), "D")
-    except ValueError:
-        return None
+    """:func:`age_at_scan` in years."""
+    age = age_at_scan(ds)
+    return age.years if age else None
 
 
 def private_words(ds: Any) -> list[str]:

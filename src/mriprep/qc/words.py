@@ -25,6 +25,7 @@ FACTS = {
     "ScanningSequence": ("sequence", "", 1),
     "SequenceVariant": ("variant", "", 1),
     "age": ("age", "years", 1),
+    "age_group": ("age", "", 1),
     "sex": ("sex", "", 1),
 }
 _SEX = {"F": "female", "M": "male", "O": "other"}

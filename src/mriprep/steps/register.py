@@ -23,7 +23,9 @@ def _plan(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Transform
     if inputs.get("to") is not None:
         grid, name = inputs["to"], "reference"
     else:
-        template = templates.find(parameters["template"])
+        template = templates.find(
+            parameters["template"], age=parameters["age"], contrast=parameters["contrast"]
+        )
         grid, name = read_grid(template.image), template.name
     return Transform(np.eye(4), grid, inputs["image"], reference_name=name, moving_name="native")
 
@@ -54,6 +56,8 @@ def register(
     to: Reference | None = None,
     *,
     template: str = "mni152",
+    age: float | str | None = None,
+    contrast: str | None = None,
     engine: Literal["elastix"] = "elastix",
     model: Literal["rigid", "affine"] = "rigid",
     center: Literal["auto", "fov", "mass"] = "auto",
@@ -74,8 +78,15 @@ def register(
     to : Volume, optional
         The image to register to, instead of a template.
     template : str
-        A file's path, ``mni152`` (a brain, shipped with nilearn), or a name
-        of TemplateFlow such as ``MNI152NLin2009cAsym``.
+        A file's path, ``mni152`` (a brain, shipped with nilearn), a name of
+        TemplateFlow such as ``MNI152NLin2009cAsym``, ``auto`` or ``NIHPD``
+        (by age), or a folder of one's own with a ``templates.yaml``.
+    age : float or str, optional
+        Where the template goes by age: years, or with a unit as in ``30mo``,
+        or ``adult``. In a recipe, the case's.
+    contrast : str, optional
+        The template's image: ``T1w``, ``T2w``, ``PDw``. The scan's own by
+        default, where the template has it.
     engine : {"elastix"}
         What finds the transform.
     model : {"rigid", "affine"}
@@ -104,8 +115,10 @@ def register(
     name = "reference"
     fixed, brain = to, None
     if fixed is None:
-        found = templates.find(template)
+        like = contrast or str(image.meta.get("contrast") or "") or None
+        found = templates.find(template, age=age, contrast=like)
         fixed, brain, name = *_read(found), found.name
+        keep(template_used=found.facts())
     whole = fixed
     fixed, moving = _alike(fixed, brain, image, mask, focus if to is None else "head")
     transform, scores = align(
