@@ -136,6 +136,29 @@ class Transform:
         a, b, c = np.linalg.svd(self.matrix[:3, :3], compute_uv=False)
         return float(a), float(b), float(c)
 
+    def rigid_part(self, points: npt.ArrayLike) -> Transform:
+        """The rotation and shift nearest to this map at some points.
+
+        Kabsch W. A solution for the best rotation to relate two sets of
+        vectors. Acta Cryst A 1976. doi:10.1107/S0567739476001873
+
+        Parameters
+        ----------
+        points : (N, 3) array_like
+            Points of the reference world, mm: a brain's, usually. Three at
+            least, not on a line.
+        """
+        here = np.asarray(points, dtype=np.float64)
+        there = self(here)
+        u, _, vt = np.linalg.svd((there - there.mean(axis=0)).T @ (here - here.mean(axis=0)))
+        rotation = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotation
+        matrix[:3, 3] = there.mean(axis=0) - rotation @ here.mean(axis=0)
+        return Transform(
+            matrix, self.reference, self.moving, self.reference_name, self.moving_name, self.meta
+        )
+
     def distance(self, other: Transform, points: npt.ArrayLike) -> float:
         """Mean distance between where the two transforms send `points` (N, 3), mm."""
         return float(np.linalg.norm(self(points) - other(points), axis=-1).mean())

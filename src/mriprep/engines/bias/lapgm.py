@@ -28,9 +28,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import EngineMissing, Volume
+from mriprep.core import Volume
 from mriprep.engines import Engine
+from mriprep.engines._device import on_gpu
 from mriprep.kernels.lapgm_model import Mixture
+
+from ._box import extent
 
 ENGINE = Engine(
     title="LapGM on a regular grid: the same model, its linear system in cosines",
@@ -186,8 +189,6 @@ class Coarse(NamedTuple):
     @classmethod
     def of(cls, image: Volume, mask: Volume, shrink: float) -> Coarse:
         """For voxels of about `shrink` mm; finer where the mask would lose nearly everything."""
-        from .native import _extent
-
         while True:
             steps = [
                 max(1, min(int(shrink / s + 1e-3), n // 4))
@@ -198,7 +199,7 @@ class Coarse(NamedTuple):
             if sub.sum() >= 64 or max(steps) == 1:
                 break
             shrink /= 2
-        box = tuple(_extent(sub, axis) for axis in range(3))
+        box = tuple(extent(sub, axis) for axis in range(3))
         spacing = tuple(s * f for s, f in zip(image.spacing, steps, strict=True))
         return cls(steps, offsets, sub.shape, spacing, box, sub[box])
 
@@ -234,19 +235,10 @@ def _voxels(
     finer: list[npt.NDArray[np.float32]],
     device: str,
 ) -> Any:
-    from .native import _gpu_is_likely
+    if on_gpu(device):
+        from mriprep.kernels import lapgm_torch
 
-    if device == "cuda" or (device == "auto" and _gpu_is_likely()):
-        import torch
-
-        if torch.cuda.is_available():
-            from mriprep.kernels import lapgm_torch
-
-            return lapgm_torch.Voxels(logs, inside, bases, finer, "cuda")
-        if device == "cuda":
-            raise EngineMissing(
-                "torch finds no GPU", hint="use device=auto, or install torch for CUDA"
-            )
+        return lapgm_torch.Voxels(logs, inside, bases, finer, "cuda")
     from mriprep.kernels import lapgm
 
     return lapgm.Voxels(logs, inside, bases, finer)

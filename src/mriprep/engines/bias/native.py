@@ -12,15 +12,16 @@ left for each voxel is a histogram and a look-up.
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import EngineMissing, Volume
-from mriprep.engines import Engine, installed_version
+from mriprep.core import Volume
+from mriprep.engines import Engine
+from mriprep.engines._device import on_gpu
+
+from ._box import extent
 
 ENGINE = Engine(
     title="N4 on a regular grid: the same method, its spline fit separated by axis",
@@ -90,7 +91,7 @@ def field(
     offsets = [(f - 1) // 2 for f in steps]
     coarse = tuple(slice(o, None, f) for o, f in zip(offsets, steps, strict=True))
     inside = mask.data[coarse]
-    box = tuple(_extent(inside, axis) for axis in range(3))
+    box = tuple(extent(inside, axis) for axis in range(3))
     inside = inside[box]
     values = np.log(image.data[coarse][box][inside], dtype=np.float32)
     confidence = None if weights is None else weights.floats()[coarse][box][inside]
@@ -158,27 +159,13 @@ def _voxels(
     confidence: npt.NDArray[np.float32] | None,
     device: str,
 ) -> Any:
-    if device == "cuda" or (device == "auto" and _gpu_is_likely()):
-        import torch
+    if on_gpu(device):
+        from mriprep.kernels import bias_torch
 
-        if torch.cuda.is_available():
-            from mriprep.kernels import bias_torch
-
-            return bias_torch.Voxels(values, inside, confidence, "cuda")
-        if device == "cuda":
-            raise EngineMissing(
-                "torch finds no GPU", hint="use device=auto, or install torch for CUDA"
-            )
+        return bias_torch.Voxels(values, inside, confidence, "cuda")
     from mriprep.kernels import bias
 
     return bias.Voxels(values, inside, confidence)
-
-
-def _gpu_is_likely() -> bool:
-    """Whether it is worth the seconds that importing torch takes to look for a GPU."""
-    version = installed_version("torch")
-    driver = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")
-    return version is not None and "+cpu" not in version and bool(driver)
 
 
 def _first_mesh(image: Volume, spline_distance: float | None) -> tuple[int, ...]:
@@ -186,8 +173,3 @@ def _first_mesh(image: Volume, spline_distance: float | None) -> tuple[int, ...]
         return (1, 1, 1)
     extents = [(n - 1) * s for n, s in zip(image.shape, image.spacing, strict=True)]
     return tuple(max(1, round(e / spline_distance)) for e in extents)
-
-
-def _extent(mask: npt.NDArray[np.bool_], axis: int) -> slice:
-    rows = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-    return slice(int(rows[0]), int(rows[-1]) + 1)

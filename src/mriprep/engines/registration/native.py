@@ -1,0 +1,258 @@
+"""Registration by mutual information from many starts, coarse to fine.
+
+Mattes D et al. PET-CT image registration in the chest using free-form
+deformations. IEEE Trans Med Imaging 2003. doi:10.1109/TMI.2003.809072.
+Studholme C, Hill DLG, Hawkes DJ. Automated three-dimensional registration of
+magnetic resonance and positron emission tomography brain images by
+multiresolution optimization of voxel similarity measures. Med Phys 1997.
+doi:10.1118/1.598130: many starts at the coarsest level.
+
+At the coarsest level some thousand poses are looked at, spread over all
+rotations; the best of them are refined there, and fewer at each finer level.
+Samples, starts and the order of sums are fixed: the same images give the same
+transform, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from mriprep.core import EngineError, Transform, Volume
+from mriprep.engines import Engine
+from mriprep.engines._device import on_gpu
+
+from . import _pose
+from ._descent import minimize
+from ._pose import Doubles, Model
+from ._pyramid import Pyramid
+
+ENGINE = Engine(
+    title="mutual information from many starts, coarse to fine",
+    packages=(),
+    licence="Apache-2.0",
+    gpu=True,
+    memory_mb=100,
+    seconds_per_megavoxel=0.15,
+)
+
+
+class Stage(NamedTuple):
+    """One resolution.
+
+    Parameters
+    ----------
+    spacing : float
+        Voxel size, mm.
+    smooth : float
+        Standard deviation of a further smoothing, voxels. Between different
+        people it takes the local optima away that a finer stage would be
+        caught in.
+    samples : int
+        Points that the images are compared at.
+    keep : int
+        Results that go on to the next stage.
+    steps : int
+        Steps of the optimiser, at most.
+    tolerance : float
+        Its last step, mm.
+    """
+
+    spacing: float
+    smooth: float
+    samples: int
+    keep: int
+    steps: int
+    tolerance: float
+
+
+_SEARCH = Stage(8.0, 1.0, 4000, 6, 15, 0.1)
+_COARSE = Stage(4.0, 1.0, 20000, 2, 25, 0.03)
+_MIDDLE = Stage(2.0, 1.0, 40000, 1, 40, 0.01)
+_FINE = Stage(1.0, 0.0, 60000, 1, 40, 0.003)
+
+#: Images coarser than this on every axis have nothing to show at the finest stage (mm).
+_FINE_BELOW_MM = 1.5
+#: Rotations looked at, about 30 degrees from each other.
+_ROTATIONS = 600
+#: How far off each other's the centres of the two images may lie (mm): necks and caps of heads
+#: are seen in one and not in the other.
+_OFFSET_MM = 30.0
+#: Starts that are refined at the coarsest stage.
+_REFINED = 32
+#: Results that lie nearer to a better one than this are the same (mm).
+_APART_MM = 6.0
+#: The objective in units that make the optimiser's first step about a millimetre.
+_GAIN = 100.0
+
+
+class Found(NamedTuple):
+    """A map (4, 4), fixed mm to moving mm, and its mutual information (nats)."""
+
+    matrix: Doubles
+    value: float
+
+
+def estimate(
+    fixed: Volume,
+    moving: Volume,
+    *,
+    fixed_mask: Volume | None = None,
+    moving_mask: Volume | None = None,
+    model: Model = "rigid",
+    start: Transform | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "cpu",
+) -> Transform:
+    """Find the transform that brings the moving image onto the fixed one.
+
+    Parameters
+    ----------
+    fixed, moving : Volume
+        Images of any contrast and grid; finite voxels. Either may show a part
+        of the other only.
+    fixed_mask, moving_mask : Volume, optional
+        Where the images are compared; what they show, otherwise.
+    model : {"rigid", "similarity", "scaled", "affine"}
+        6, 7 (one scale), 9 (a scale along each axis) or 12 degrees of freedom.
+    start : Transform, optional
+        Where to begin (fixed mm to moving mm), within some 20 mm and 20
+        degrees of the truth. All poses are searched, otherwise.
+    device : {"auto", "cpu", "cuda"}
+        numba on a CPU, torch on a GPU.
+
+    Returns
+    -------
+    Transform
+        Fixed mm to moving mm, RAS+.
+
+    Raises
+    ------
+    EngineError
+        If the images have nothing in common anywhere.
+    """
+    still, floating = Pyramid(fixed, fixed_mask), Pyramid(moving, moving_mask)
+    found = [Found(np.asarray(start.matrix), 0.0)] if start else _searched(still, floating, device)
+    if not found:
+        raise EngineError(
+            "the images do not overlap at any pose",
+            hint="is each of them what it should be? `mriprep inspect` shows where each lies",
+        )
+    finest = min(min(still.spacing), min(floating.spacing)) < _FINE_BELOW_MM
+    # Without the factor of the overlap an affine map may shrink one image into a corner of the
+    # other. A rigid one cannot, and at fine stages the factor would draw it off by a little.
+    stages: list[tuple[Stage, Model, bool]] = [(_COARSE, "rigid", True)]
+    if model == "rigid":
+        stages.append((_MIDDLE, "rigid", False))
+    else:
+        stages += [(_COARSE, model, True), (_MIDDLE, model, True)]
+    if finest:
+        stages.append((_FINE, model, model != "rigid"))
+    for stage, freedom, overlap in stages:
+        pair = _Pair(still, floating, stage, device)
+        found = _best(
+            [pair.refined(f.matrix, freedom, overlap) for f in found], stage, still.center
+        )
+    return Transform(
+        found[0].matrix,
+        fixed.grid,
+        moving.grid,
+        meta={"engine": "native", "engine_version": ENGINE.version, "model": model},
+    )
+
+
+def _searched(still: Pyramid, floating: Pyramid, device: str) -> list[Found]:
+    """The best of all poses, at the coarsest stage."""
+    pair = _Pair(still, floating, _SEARCH, device)
+    starts = _starts(still, floating)
+    values = pair.values(starts)
+    best = [starts[n] for n in np.argsort(-values, kind="stable")[:_REFINED] if values[n] > 0]
+    found = [pair.refined(s, "rigid", True) for s in best]
+    return _best(found, _SEARCH, still.center)
+
+
+class _Pair:
+    """Two images at one resolution."""
+
+    def __init__(self, still: Pyramid, floating: Pyramid, stage: Stage, device: str) -> None:
+        level = still.level(stage.spacing, stage.smooth)
+        points, bins = still.samples(level, stage.samples)
+        other = floating.level(stage.spacing, stage.smooth)
+        self._samples = _on(device)(points, bins, other.data, other.mask)
+        self._to_index = np.asarray(np.linalg.inv(other.affine)[:3], dtype=np.float64)
+        self._center = still.center
+        self._stage = stage
+
+    def values(self, matrices: Sequence[Doubles]) -> Doubles:
+        """Mutual information times overlap under each of many maps (4, 4)."""
+        values: Doubles = self._samples.values(self._to_index @ np.stack(matrices), True)
+        return values
+
+    def refined(self, matrix: Doubles, model: Model, overlap: bool) -> Found:
+        """The local optimum near a map (4, 4)."""
+        center, axes = self._center, self._to_index[:, :3]
+        rotation, begin = _pose.initial(matrix[:3, :3], model)
+        target = matrix[:3, :3] @ center + matrix[:3, 3]
+
+        def assembled(p: Doubles) -> tuple[Doubles, Doubles]:
+            part, by = _pose.linear(p, rotation)
+            whole = np.eye(4)
+            whole[:3, :3] = part
+            whole[:3, 3] = target + p[3:6] - part @ center
+            return whole, by
+
+        def cost(p: Doubles) -> tuple[float, Doubles]:
+            whole, by = assembled(p)
+            value, slope = self._samples.gradient(self._to_index @ whole, overlap)
+            slope = axes.T @ slope
+            shift = slope[:, 3]
+            by_linear = slope[:, :3] - shift[:, None] * center
+            gradient = (by * by_linear).sum(axis=(1, 2))
+            gradient[3:6] = shift
+            return -_GAIN * value, -_GAIN * gradient
+
+        where, least = minimize(
+            cost, begin, iterations=self._stage.steps, tolerance=self._stage.tolerance
+        )
+        return Found(assembled(where)[0], -least / _GAIN)
+
+
+def _starts(still: Pyramid, floating: Pyramid) -> list[Doubles]:
+    """Maps to begin with: as the headers say, and every rotation from several places."""
+    offsets = _OFFSET_MM * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    starts = [np.eye(4)]
+    for rotation in [np.eye(3), *_pose.rotations(_ROTATIONS)]:
+        for offset in offsets:
+            matrix = np.eye(4)
+            matrix[:3, :3] = rotation
+            matrix[:3, 3] = floating.center + offset - rotation @ still.center
+            starts.append(matrix)
+    return starts
+
+
+def _best(found: Sequence[Found], stage: Stage, center: Doubles) -> list[Found]:
+    """The best results that lie apart from each other, best first."""
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * _pose.RADIUS_MM
+    points = np.asarray(center + corners / np.sqrt(3), dtype=np.float64)
+    kept: list[tuple[Found, Doubles]] = []
+    for one in sorted(found, key=lambda f: -f.value):
+        mapped = points @ one.matrix[:3, :3].T + one.matrix[:3, 3]
+        if all(np.linalg.norm(mapped - m, axis=1).mean() > _APART_MM for _, m in kept):
+            kept.append((one, mapped))
+        if len(kept) == stage.keep:
+            break
+    return [f for f, _ in kept]
+
+
+def _on(device: str) -> Any:
+    """What compares the images: numba's class, or torch's on a GPU."""
+    if on_gpu(device):
+        from functools import partial
+
+        from mriprep.kernels import mutual_torch
+
+        return partial(mutual_torch.Samples, device="cuda")
+    from mriprep.kernels import mutual
+
+    return mutual.Samples
