@@ -19,6 +19,7 @@ from .api import Pipeline, Run, bias_field, read_transform, recipe, write
 from .back import apply, restore
 from .core import (
     Case,
+    DoubtWarning,
     EngineError,
     EngineMissing,
     GeometryError,
@@ -41,6 +42,7 @@ __version__ = importlib.metadata.version("mriprep")
 
 __all__ = [
     "Case",
+    "DoubtWarning",
     "EngineError",
     "EngineMissing",
     "GeometryError",

@@ -29,7 +29,6 @@ from mriprep.phantom.dicom import write_dicom
 EXAMPLES: dict[str, dict[str, Any]] = {
     "pad": {"shape": (70, 74, 78)},
     "n4": {"iterations": 10},
-    "register": {"center": "mass"},
 }
 
 #: Kinds of engines that know heads only.

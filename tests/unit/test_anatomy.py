@@ -1,4 +1,4 @@
-"""Head or brain, centres of mass, what an image shows, and how alike two images are."""
+"""Head or brain, centres of mass, what an image shows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import itertools
 import numpy as np
 import pytest
 
-from mriprep.core import Grid, Transform, Volume
+from mriprep.core import Grid, Volume
 from mriprep.io.images import read_image
-from mriprep.phantom import head, template
-from mriprep.steps._anatomy import center_of_mass, likeness, looks_stripped, surroundings
+from mriprep.phantom import head
+from mriprep.steps._anatomy import center_of_mass, looks_stripped, surroundings
 from mriprep.steps.apply_mask import apply_mask
 from mriprep.steps.crop import crop
 from mriprep.steps.reorient import reorient
@@ -118,56 +118,3 @@ def test_the_surroundings_hold_the_head_and_little_else():
     assert 0.3 < near.data.mean() < far.data.mean() < 0.8
     corners = list(itertools.product((0, -1), repeat=3))
     assert not any(near.data[c] for c in corners)
-
-
-# -- likeness ---------------------------------------------------------------------------------
-
-
-@functools.cache
-def pair():
-    fixed = template(spacing=4)
-    moving = scan(rotation=(8, -5, 12), translation=(4, -6, 5))
-    return fixed, moving
-
-
-def test_alike_is_two_and_unrelated_is_one():
-    fixed, moving = pair()
-    region = surroundings(fixed, 8.0)
-    assert likeness(fixed, fixed, region)(np.eye(4)) == pytest.approx(2)
-    noise = np.random.default_rng(0).normal(0, 1, fixed.shape).astype(np.float32)
-    assert likeness(fixed, fixed.replace(noise), region)(np.eye(4)) < 1.05
-    alike = likeness(fixed, moving.image, region)
-    assert 1.2 < alike(moving.pose.matrix) < 2
-    assert alike(np.eye(4)) < 1.1
-
-
-@pytest.mark.parametrize("contrast", ["T1w", "T2w", "FLAIR", "PDw"])
-def test_the_right_pose_is_the_most_alike(contrast):
-    fixed, _ = pair()
-    moving = scan(rotation=(8, -5, 12), translation=(4, -6, 5), contrast=contrast)
-    alike = likeness(fixed, moving.image, surroundings(fixed, 8.0))
-    best = alike(moving.pose.matrix)
-    for axis in np.eye(3):
-        for by in (-1, 1):
-            for wrong in (
-                Transform.rigid(4 * by * axis),
-                Transform.rigid(translation=5 * by * axis),
-                Transform.rigid(translation=400 * by * axis),
-            ):
-                assert alike((moving.pose @ wrong).matrix) < best
-
-
-def test_storage_does_not_matter():
-    fixed, moving = pair()
-    region = surroundings(fixed, 8.0)
-    expected = likeness(fixed, moving.image, region)(moving.pose.matrix)
-    turned = reorient(moving.image, to="SPL")
-    assert likeness(fixed, turned, region)(moving.pose.matrix) == pytest.approx(expected, abs=1e-3)
-
-
-def test_nan_is_background():
-    fixed, moving = pair()
-    data = moving.image.floats()
-    data[:2] = np.nan
-    alike = likeness(fixed, moving.image.replace(data), surroundings(fixed, 8.0))
-    assert np.isfinite(alike(moving.pose.matrix))

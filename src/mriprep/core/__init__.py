@@ -2,6 +2,7 @@
 
 from .case import Case
 from .errors import (
+    DoubtWarning,
     EngineError,
     EngineMissing,
     GeometryError,
@@ -18,6 +19,7 @@ from .volume import Role, Volume
 
 __all__ = [
     "Case",
+    "DoubtWarning",
     "EngineError",
     "EngineMissing",
     "GeometryError",

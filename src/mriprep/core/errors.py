@@ -79,6 +79,10 @@ class MriprepWarning(UserWarning):
     """Something odd that does not stop the work; collected into the record of a run."""
 
 
+class DoubtWarning(MriprepWarning):
+    """A result that may well be wrong: somebody must look before it is used."""
+
+
 def nearest(name: str, accepted: Iterable[object]) -> str:
     """Say which of the accepted names is meant, for hints: ``"did you mean 'n4'? accepted: ..."``."""
     names = sorted(map(str, accepted))

@@ -1,108 +1,143 @@
-"""Registering two images with an engine from more than one start, choosing by what can be measured."""
+"""Registering two images, judging the result, and trying again another way if it is not trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from mriprep.core import Transform, Volume
+from mriprep import engines
+from mriprep.core import EngineError, EngineMissing, Transform, Volume
 
-from ._anatomy import Matrix, center_of_mass, likeness, surroundings
+from ._anatomy import center_of_mass, surroundings
+from ._trust import Trust, trust
 
-#: Samples are drawn from what the fixed image shows and this much around it (mm): the empty space
-#: of a wide field of view, or below a template's cut neck, would otherwise outvote the head.
+Doubles = npt.NDArray[np.float64]
+
+#: elastix draws its samples from what the fixed image shows and this much around it (mm): the
+#: empty space of a wide field of view, or below a cut neck, would otherwise outvote the head.
 _MARGIN_MM = 8.0
-
-#: Where the two ways to start lie nearer than this, one of them is enough (mm).
-_SAME_START_MM = 10.0
-
-#: A result is trusted if it makes the images more alike, by this factor, than any turn of it by a
-#: wide angle. Right results lie at 1.3 and more, wrong ones (5 mm off and worse) hardly above 1.2.
-STANDS_OUT = 1.25
-
-#: Degrees about each axis: half and quarter turns, which headers get wrong, and a tilt.
-_TURNS = (180, 90, -90, 25, -25)
+#: A brain's reach from its middle, where no mask tells (mm).
+_BRAIN_MM = 70.0
+_POINTS = 2000
 
 
 def align(
-    estimate: Callable[..., Transform],
     fixed: Volume,
     moving: Volume,
     *,
+    engine: str,
     model: str,
-    center: str,
-) -> tuple[Transform, dict[str, float]]:
-    """Register, from more than one start if need be.
+    same_anatomy: bool,
+    brain: Volume | None = None,
+    device: str = "auto",
+) -> tuple[Transform, Trust, list[str]]:
+    """Register; if the result is not trusted, search longer, then with another engine.
 
-    A result that does not stand out from turns of itself is tried again from
-    the best of these.
+    Between different people, a rigid transform is the rigid part of an
+    affine one: mutual information alone does not say which of many rotations
+    is best for two heads of different shape, an affine fit does.
 
     Parameters
     ----------
-    estimate : callable
-        An engine's.
     fixed, moving : Volume
-        Two heads or two brains.
-    model, center : str
+        Two heads or two brains, finite voxels.
+    engine, model : str
+        As the step's.
+    same_anatomy : bool
+        Whether both show the same person.
+    brain : Volume, optional
+        The fixed image's brain mask.
+    device : str
         As the step's.
 
     Returns
     -------
     transform : Transform
-        The best.
-    scores : dict
-        Normalised mutual information where it began (``nmi_before``), where
-        it ended (``nmi_after``), and the most at any turn (``nmi_turned``).
+        The best; fixed mm to moving mm.
+    trust : Trust
+        How far it can be trusted.
+    tried : list of str
+        What was tried, in order.
+
+    Raises
+    ------
+    EngineError
+        If no engine finds anything.
     """
-    region = surroundings(fixed, _MARGIN_MM)
-    alike = likeness(fixed, moving, region)
-    middle = center_of_mass(fixed)
-    shifts = {
-        "mass": center_of_mass(moving) - middle,
-        "fov": moving.grid.center - fixed.grid.center,
-    }
-    if center != "auto":
-        shifts = {center: shifts[center]}
-    elif np.linalg.norm(shifts["mass"] - shifts["fov"]) < _SAME_START_MM:
-        shifts.pop("fov")
-
-    def refined(start: str | Transform) -> Transform:
-        return estimate(fixed, moving, fixed_mask=region, model=model, start=start)
-
-    best = max((refined(start) for start in shifts), key=lambda found: alike(found.matrix))
-    turned, at_turn = _turned(best.matrix, middle, alike)
-    if not stands_out(alike(best.matrix), at_turn):
-        again = refined(Transform(turned))
-        if alike(again.matrix) > alike(best.matrix):
-            best, (_, at_turn) = again, _turned(again.matrix, middle, alike)
-    return best, {
-        "nmi_before": max(alike(_shift(by)) for by in shifts.values()),
-        "nmi_after": alike(best.matrix),
-        "nmi_turned": at_turn,
-    }
-
-
-def stands_out(after: float, turned: float) -> bool:
-    """Whether a result is clearly more alike than any turn of it."""
-    return after - 1 > STANDS_OUT * (turned - 1)
+    points = landmarks(fixed, brain)
+    through_affine = model == "rigid" and not same_anatomy
+    results: list[tuple[Trust, Transform]] = []
+    tried: list[str] = []
+    failure: EngineError | None = None
+    for name, run in _attempts(fixed, moving, engine, device):
+        try:
+            found = run("affine" if through_affine else model)
+        except EngineMissing:
+            if not tried:
+                raise
+            continue
+        except EngineError as error:
+            failure = failure or error
+            tried.append(name)
+            continue
+        tried.append(name)
+        if through_affine:
+            found = found.rigid_part(points)
+        results.append((trust(fixed, moving, found, points, same_anatomy=same_anatomy), found))
+        if results[-1][0].trusted:
+            break
+    if not results:
+        raise failure or EngineError("no engine could register the images")
+    judged, best = max(results, key=lambda r: r[0].score)
+    return best, judged, tried
 
 
-def _turned(
-    matrix: Matrix, middle: Matrix, alike: Callable[[Matrix], float]
-) -> tuple[Matrix, float]:
-    """The turn of a transform about the fixed image's middle that is most alike, and how much."""
-    turns = [
-        matrix @ Transform.rigid(angle * axis, center=middle).matrix
-        for axis in np.eye(3)
-        for angle in _TURNS
-    ]
-    scores = [alike(t) for t in turns]
-    best = int(np.argmax(scores))
-    return turns[best], scores[best]
+def landmarks(fixed: Volume, brain: Volume | None) -> Doubles:
+    """Points spread over the brain of an image, mm (N, 3); over the middle of a head without a mask."""
+    if brain is not None and brain.data.any():
+        index = np.argwhere(brain.data)
+        chosen = index[:: max(1, len(index) // _POINTS)]
+        return np.asarray(brain.grid.to_world(chosen), dtype=np.float64)
+    shown = surroundings(fixed, 0.0)
+    index = np.argwhere(shown.data)
+    points = shown.grid.to_world(index[:: max(1, len(index) // (4 * _POINTS))])
+    # The crown is seen in nearly every image of a head, the neck in some: a brain's length below
+    # the highest point there is neck.
+    top = np.percentile(points[:, 2], 99.5)
+    upper = points[points[:, 2] > top - 2 * _BRAIN_MM]
+    near = np.linalg.norm(upper - upper.mean(axis=0), axis=1) <= _BRAIN_MM
+    return np.asarray(upper[near] if near.sum() > 3 else points, dtype=np.float64)
 
 
-def _shift(by: Matrix) -> Matrix:
-    matrix = np.eye(4)
-    matrix[:3, 3] = by
-    return matrix
+def _attempts(
+    fixed: Volume, moving: Volume, engine: str, device: str
+) -> Iterator[tuple[str, Callable[[str], Transform]]]:
+    """What to try, in order: the engine, a longer search, another engine."""
+
+    def native(model: str, **more: Any) -> Transform:
+        found: Transform = engines.load("registration", "native").estimate(
+            fixed, moving, model=model, device=device, **more
+        )
+        return found
+
+    def other(name: str, model: str, start: Transform | None = None) -> Transform:
+        region = surroundings(fixed, _MARGIN_MM) if name == "elastix" else None
+        found: Transform = engines.load("registration", name).estimate(
+            fixed, moving, fixed_mask=region, model=model, start=start
+        )
+        return found
+
+    def from_mass(model: str) -> Transform:
+        shift = Transform.rigid(translation=center_of_mass(moving) - center_of_mass(fixed))
+        return other("elastix", model, shift)
+
+    if engine == "native":
+        yield "native", native
+    else:
+        yield engine, lambda model: other(engine, model)
+    yield "native, longer", lambda model: native(model, thorough=True)
+    if engine != "elastix":
+        yield "elastix", lambda model: from_mass("affine" if model == "affine" else "rigid")

@@ -1,16 +1,12 @@
-"""What can be told of a scan by looking: head or bare brain, how alike two images are."""
+"""What can be told of a scan by looking: head or bare brain, where it lies, what it shows."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import Grid, Volume
 from mriprep.kernels.otsu import otsu
-
-Matrix = npt.NDArray[np.float64]
 
 #: A brain without skull fills at most this much (ml); a head, even a child's, more.
 _LARGEST_BRAIN_ML = 2300.0
@@ -91,48 +87,6 @@ def surroundings(image: Volume, margin: float) -> Volume:
     return image.replace(inside.view(np.bool_), role="mask")
 
 
-def likeness(fixed: Volume, moving: Volume, region: Volume) -> Callable[[Matrix], float]:
-    """Make what says how alike two images are under a transform.
-
-    Studholme C et al. An overlap invariant entropy measure of 3D medical
-    image alignment. Pattern Recognit 1999. doi:10.1016/S0031-3203(98)00091-0
-
-    Parameters
-    ----------
-    fixed, moving : Volume
-        The images.
-    region : Volume
-        Mask in the fixed image's world: where it is measured.
-
-    Returns
-    -------
-    callable
-        Maps a (4, 4) matrix, fixed mm to moving mm, to the normalised mutual
-        information over a 4 mm grid, 1 (unrelated) to 2. What lies outside
-        the moving image counts as background, so that sliding apart is no
-        gain.
-    """
-    from mriprep.kernels import sample
-
-    coarse = fixed.grid.with_spacing(4.0)
-    to_mask = (np.linalg.inv(region.affine) @ coarse.affine)[:3]
-    inside = sample.nearest(region.data.view(np.uint8), to_mask, coarse.shape) > 0
-    smooth = {id(v): _smooth(np.nan_to_num(v.floats()), v.grid, 4.0) for v in (fixed, moving)}
-
-    def numbers(image: Volume, pull: Matrix) -> npt.NDArray[np.int64]:
-        to_index = (np.linalg.inv(image.affine) @ pull @ coarse.affine)[:3]
-        return _bins(sample.linear(smooth[id(image)], to_index, coarse.shape)[inside])
-
-    still = numbers(fixed, np.eye(4))
-
-    def under(matrix: Matrix) -> float:
-        joint = np.bincount(still * 32 + numbers(moving, matrix), minlength=1024) / still.size
-        table = joint.reshape(32, 32)
-        return (_entropy(table.sum(0)) + _entropy(table.sum(1))) / max(_entropy(table), 1e-12)
-
-    return under
-
-
 def _smooth(values: npt.NDArray[np.float32], grid: Grid, spacing: float) -> npt.NDArray[np.float32]:
     """Averaged over boxes of about `spacing` mm."""
     from scipy import ndimage
@@ -142,15 +96,3 @@ def _smooth(values: npt.NDArray[np.float32], grid: Grid, spacing: float) -> npt.
         values, [int(w) for w in width], mode="nearest"
     )
     return smooth
-
-
-def _bins(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    low, high = np.percentile(values, (0.5, 99.5))
-    scaled = (values - low) / max(float(high - low), 1e-12) * 31
-    numbers: npt.NDArray[np.int64] = np.clip(scaled, 0, 31).astype(np.int64)
-    return numbers
-
-
-def _entropy(p: npt.NDArray[np.float64]) -> float:
-    p = p[p > 0]
-    return float(-(p * np.log(p)).sum())

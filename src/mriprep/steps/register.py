@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mriprep import engines, templates
-from mriprep.core import InputError, MriprepError, MriprepWarning, Transform, Volume
-from mriprep.declare import Citation, Image, Mask, Reference, keep, keeping, step
+from mriprep import templates
+from mriprep.core import DoubtWarning, InputError, Transform, Volume
+from mriprep.declare import Citation, Image, Mask, Reference, keep, step
 
-from ._align import align, stands_out
+from ._align import align
 from ._anatomy import looks_stripped
 from ._common import finite, on_grid, varied
+from ._trust import THRESHOLD
 
 
 def _plan(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Transform:
@@ -58,16 +59,19 @@ def register(
     template: str = "mni152",
     age: float | str | None = None,
     contrast: str | None = None,
-    engine: Literal["elastix"] = "elastix",
-    model: Literal["rigid", "affine"] = "rigid",
-    center: Literal["auto", "fov", "mass"] = "auto",
-    focus: Literal["brain", "head"] = "brain",
+    engine: Literal["native", "elastix", "ants"] = "native",
+    model: Literal["rigid", "similarity", "scaled", "affine"] = "rigid",
+    anatomy: Literal["auto", "same", "other"] = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> Transform:
     """Find where a scan lies in a template's (or another image's) space.
 
     Heads are registered to heads and brains to brains: for a template
     without skull, the brain mask of the scan is needed. Nothing is
-    interpolated here; :func:`resample` takes the transform.
+    interpolated here; :func:`resample` takes the transform. The result is
+    judged by what can be checked; one that is not trusted is tried again,
+    with a longer search and with another engine, and said to be doubtful if
+    that does not help.
 
     Parameters
     ----------
@@ -87,18 +91,18 @@ def register(
     contrast : str, optional
         The template's image: ``T1w``, ``T2w``, ``PDw``. The scan's own by
         default, where the template has it.
-    engine : {"elastix"}
+    engine : {"native", "elastix", "ants"}
         What finds the transform.
-    model : {"rigid", "affine"}
-        6 or 12 degrees of freedom.
-    center : {"auto", "fov", "mass"}
-        What is laid upon each other to start with: middles of the fields of
-        view, centres of mass, or one after the other, where they are far
-        apart, and the better result is taken.
-    focus : {"brain", "head"}
-        What counts when a head is registered to a template's head: the
-        brains, where they are known or can be found in both, since scalps
-        and necks differ more between people; or all that is seen.
+    model : {"rigid", "similarity", "scaled", "affine"}
+        6, 7 (one scale), 9 (a scale along each axis) or 12 degrees of
+        freedom; elastix and ants know the first and the last.
+    anatomy : {"auto", "same", "other"}
+        Whether both images show the same person. Between different people, a
+        rigid transform is the rigid part of an affine one, which also fits
+        heads of different size. ``auto``: the same for `to`, other for a
+        template.
+    device : {"auto", "cpu", "cuda"}
+        Where the native engine runs; a GPU is taken when there is one.
 
     Returns
     -------
@@ -112,6 +116,11 @@ def register(
     EngineError
         If the engine gives up.
     """
+    if engine != "native" and model not in ("rigid", "affine"):
+        raise InputError(
+            f"register: {engine} knows the models rigid and affine, not {model}",
+            hint="use engine=native",
+        )
     name = "reference"
     fixed, brain = to, None
     if fixed is None:
@@ -120,25 +129,22 @@ def register(
         fixed, brain, name = *_read(found), found.name
         keep(template_used=found.facts())
     whole = fixed
-    fixed, moving = _alike(fixed, brain, image, mask, focus if to is None else "head")
-    transform, scores = align(
-        engines.load("registration", engine).estimate, fixed, moving, model=model, center=center
+    fixed, moving = _alike(fixed, brain, image, mask)
+    transform, trust, tried = align(
+        fixed,
+        moving,
+        engine=engine,
+        model=model,
+        same_anatomy=anatomy == "same" or (anatomy == "auto" and to is not None),
+        brain=brain,
+        device=device,
     )
-    keep(template=whole, registration={k: round(v, 4) for k, v in scores.items()})
-    before, after, turned = (scores[f"nmi_{k}"] for k in ("before", "after", "turned"))
-    if after < before:
+    keep(template=whole, registration={**trust.facts(), "tried": tried})
+    if not trust.trusted:
         warnings.warn(
-            f"the registration made the images less alike (normalised mutual information"
-            f" {before:.3f} before, {after:.3f} after): it has probably failed; look at the report",
-            MriprepWarning,
-            stacklevel=3,
-        )
-    elif not stands_out(after, turned):
-        warnings.warn(
-            "the registration is doubtful: turned by 25 degrees or more the images would be about"
-            f" as alike (normalised mutual information {turned:.3f} against {after:.3f}); look at"
-            " the report",
-            MriprepWarning,
+            f"the registration is doubtful: its score is {trust.score:.2f}, {THRESHOLD:g} is wanted"
+            f" ({trust.weakest}; tried: {', '.join(tried)}); look at the report before you use this",
+            DoubtWarning,
             stacklevel=3,
         )
     return Transform(
@@ -147,7 +153,7 @@ def register(
         image.grid,
         reference_name=name,
         moving_name=str(image.meta.get("contrast") or "native"),
-        meta={**transform.meta, **scores},
+        meta={**transform.meta, **trust.facts()},
     )
 
 
@@ -158,25 +164,11 @@ def _read(template: templates.Template) -> tuple[Volume, Volume | None]:
     return read_image(template.image), mask
 
 
-def _brain_of(image: Volume) -> Volume | None:
-    """The brain of a head, where one can be found; a body has none."""
-    from .skullstrip import skullstrip
-
-    try:
-        # What is found on the way is nobody's result: neither kept nor told.
-        with warnings.catch_warnings(), keeping():
-            warnings.simplefilter("error", MriprepWarning)
-            return skullstrip(image.replace(finite(image, "register")))
-    except (MriprepError, MriprepWarning):
-        return None
-
-
 def _alike(
     fixed: Volume,
     fixed_mask: Volume | None,
     moving: Volume,
     moving_mask: Volume | None,
-    focus: str,
 ) -> tuple[Volume, Volume]:
     """Both as heads, or both as brains; finite and float32."""
     for volume in (fixed, moving):
@@ -203,11 +195,6 @@ def _alike(
                 " its skull was removed",
             )
         fixed = _masked(fixed, fixed_mask)
-    elif focus == "brain" and not fixed_is_brain:
-        fixed_mask = fixed_mask or _brain_of(fixed)
-        moving_mask = moving_mask or (_brain_of(moving) if fixed_mask else None)
-        if fixed_mask and moving_mask:
-            fixed, moving = _masked(fixed, fixed_mask), _masked(moving, moving_mask)
     return fixed.replace(finite(fixed, "register")), moving.replace(finite(moving, "register"))
 
 

@@ -68,6 +68,8 @@ class Pyramid:
             self.mask = mask.data.astype(np.float32)
             share = _like(self.mask, self._affine, coarse.shape, self._region_affine)
             shown = self.region = share >= min(0.5, float(share.max()))
+        #: What the image shows (X, Y, Z) at 4 mm, and the affine of that grid.
+        self.shown = (shown, self._region_affine)
         self.low, self.high = (float(v) for v in np.percentile(coarse[self.region], _WINDOW))
         if self.high <= self.low:
             self.low, self.high = float(coarse.min()), float(coarse.max())

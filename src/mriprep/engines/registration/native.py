@@ -68,20 +68,40 @@ class Stage(NamedTuple):
     tolerance: float
 
 
-_SEARCH = Stage(8.0, 1.0, 4000, 6, 15, 0.1)
-_COARSE = Stage(4.0, 1.0, 20000, 2, 25, 0.03)
+_SEARCH = Stage(8.0, 1.0, 4000, 0, 15, 0.1)
+COARSE = Stage(4.0, 1.0, 20000, 2, 25, 0.03)
 _MIDDLE = Stage(2.0, 1.0, 40000, 1, 40, 0.01)
 _FINE = Stage(1.0, 0.0, 60000, 1, 40, 0.003)
 
 #: Images coarser than this on every axis have nothing to show at the finest stage (mm).
 _FINE_BELOW_MM = 1.5
-#: Rotations looked at, about 30 degrees from each other.
-_ROTATIONS = 600
-#: How far off each other's the centres of the two images may lie (mm): necks and caps of heads
-#: are seen in one and not in the other.
-_OFFSET_MM = 30.0
-#: Starts that are refined at the coarsest stage.
-_REFINED = 32
+
+
+class Effort(NamedTuple):
+    """How long the search at the coarsest stage is.
+
+    Parameters
+    ----------
+    rotations : int
+        Rotations looked at; 600 lie about 30 degrees from each other.
+    offsets : tuple of float
+        How far off each other's the centres of the two images may lie (mm):
+        necks and caps of heads are seen in one and not in the other.
+    refined : int
+        Starts that are refined.
+    keep : int
+        Results that go on.
+    """
+
+    rotations: int
+    offsets: tuple[float, ...]
+    refined: int
+    keep: int
+
+
+_USUAL = Effort(600, (30.0,), 32, 6)
+_THOROUGH = Effort(1200, (30.0, 60.0), 96, 16)
+
 #: Results that lie nearer to a better one than this are the same (mm).
 _APART_MM = 6.0
 #: The objective in units that make the optimiser's first step about a millimetre.
@@ -103,6 +123,7 @@ def estimate(
     moving_mask: Volume | None = None,
     model: Model = "rigid",
     start: Transform | None = None,
+    thorough: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "cpu",
 ) -> Transform:
     """Find the transform that brings the moving image onto the fixed one.
@@ -119,6 +140,8 @@ def estimate(
     start : Transform, optional
         Where to begin (fixed mm to moving mm), within some 20 mm and 20
         degrees of the truth. All poses are searched, otherwise.
+    thorough : bool
+        Search four times as many poses.
     device : {"auto", "cpu", "cuda"}
         numba on a CPU, torch on a GPU.
 
@@ -133,7 +156,10 @@ def estimate(
         If the images have nothing in common anywhere.
     """
     still, floating = Pyramid(fixed, fixed_mask), Pyramid(moving, moving_mask)
-    found = [Found(np.asarray(start.matrix), 0.0)] if start else _searched(still, floating, device)
+    if start is None:
+        found = _searched(still, floating, _THOROUGH if thorough else _USUAL, device)
+    else:
+        found = [Found(np.asarray(start.matrix), 0.0)]
     if not found:
         raise EngineError(
             "the images do not overlap at any pose",
@@ -142,17 +168,17 @@ def estimate(
     finest = min(min(still.spacing), min(floating.spacing)) < _FINE_BELOW_MM
     # Without the factor of the overlap an affine map may shrink one image into a corner of the
     # other. A rigid one cannot, and at fine stages the factor would draw it off by a little.
-    stages: list[tuple[Stage, Model, bool]] = [(_COARSE, "rigid", True)]
+    stages: list[tuple[Stage, Model, bool]] = [(COARSE, "rigid", True)]
     if model == "rigid":
         stages.append((_MIDDLE, "rigid", False))
     else:
-        stages += [(_COARSE, model, True), (_MIDDLE, model, True)]
+        stages += [(COARSE, model, True), (_MIDDLE, model, True)]
     if finest:
         stages.append((_FINE, model, model != "rigid"))
     for stage, freedom, overlap in stages:
-        pair = _Pair(still, floating, stage, device)
+        pair = Pair(still, floating, stage, device)
         found = _best(
-            [pair.refined(f.matrix, freedom, overlap) for f in found], stage, still.center
+            [pair.refined(f.matrix, freedom, overlap) for f in found], stage.keep, still.center
         )
     return Transform(
         found[0].matrix,
@@ -162,20 +188,22 @@ def estimate(
     )
 
 
-def _searched(still: Pyramid, floating: Pyramid, device: str) -> list[Found]:
+def _searched(still: Pyramid, floating: Pyramid, effort: Effort, device: str) -> list[Found]:
     """The best of all poses, at the coarsest stage."""
-    pair = _Pair(still, floating, _SEARCH, device)
-    starts = _starts(still, floating)
+    pair = Pair(still, floating, _SEARCH, device)
+    starts = _starts(still, floating, effort)
     values = pair.values(starts)
-    best = [starts[n] for n in np.argsort(-values, kind="stable")[:_REFINED] if values[n] > 0]
-    found = [pair.refined(s, "rigid", True) for s in best]
-    return _best(found, _SEARCH, still.center)
+    order = np.argsort(-values, kind="stable")[: effort.refined]
+    found = [pair.refined(starts[n], "rigid", True) for n in order if values[n] > 0]
+    return _best(found, effort.keep, still.center)
 
 
-class _Pair:
+class Pair:
     """Two images at one resolution."""
 
-    def __init__(self, still: Pyramid, floating: Pyramid, stage: Stage, device: str) -> None:
+    def __init__(
+        self, still: Pyramid, floating: Pyramid, stage: Stage, device: str = "cpu"
+    ) -> None:
         level = still.level(stage.spacing, stage.smooth)
         points, bins = still.samples(level, stage.samples)
         other = floating.level(stage.spacing, stage.smooth)
@@ -218,11 +246,12 @@ class _Pair:
         return Found(assembled(where)[0], -least / _GAIN)
 
 
-def _starts(still: Pyramid, floating: Pyramid) -> list[Doubles]:
+def _starts(still: Pyramid, floating: Pyramid, effort: Effort) -> list[Doubles]:
     """Maps to begin with: as the headers say, and every rotation from several places."""
-    offsets = _OFFSET_MM * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    offsets = np.concatenate([np.zeros((1, 3)), *(size * axes for size in effort.offsets)])
     starts = [np.eye(4)]
-    for rotation in [np.eye(3), *_pose.rotations(_ROTATIONS)]:
+    for rotation in [np.eye(3), *_pose.rotations(effort.rotations)]:
         for offset in offsets:
             matrix = np.eye(4)
             matrix[:3, :3] = rotation
@@ -231,7 +260,7 @@ def _starts(still: Pyramid, floating: Pyramid) -> list[Doubles]:
     return starts
 
 
-def _best(found: Sequence[Found], stage: Stage, center: Doubles) -> list[Found]:
+def _best(found: Sequence[Found], keep: int, center: Doubles) -> list[Found]:
     """The best results that lie apart from each other, best first."""
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * _pose.RADIUS_MM
     points = np.asarray(center + corners / np.sqrt(3), dtype=np.float64)
@@ -240,7 +269,7 @@ def _best(found: Sequence[Found], stage: Stage, center: Doubles) -> list[Found]:
         mapped = points @ one.matrix[:3, :3].T + one.matrix[:3, 3]
         if all(np.linalg.norm(mapped - m, axis=1).mean() > _APART_MM for _, m in kept):
             kept.append((one, mapped))
-        if len(kept) == stage.keep:
+        if len(kept) == keep:
             break
     return [f for f, _ in kept]
 
