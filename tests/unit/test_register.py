@@ -317,9 +317,9 @@ def test_between_people_a_rigid_transform_is_the_rigid_part_of_an_affine_one(tmp
 def test_the_score_falls_with_the_error(size):
     truth = scan()
     points = brain_points()
-    right = trust(reference(), truth.image, truth.pose, points, same_anatomy=True)
+    right = trust(reference(), truth.image, truth.pose, points)
     off_by = truth.pose @ Transform.rigid(translation=(0, 0.8 * size, 0.6 * size))
-    wrong = trust(reference(), truth.image, off_by, points, same_anatomy=True)
+    wrong = trust(reference(), truth.image, off_by, points)
     assert right.score > 0.9
     assert wrong.score < 0.5
     assert wrong.drift > right.drift

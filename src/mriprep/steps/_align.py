@@ -84,15 +84,13 @@ def align(
             tried.append(name)
             continue
         tried.append(name)
-        if through_affine:
-            found = found.rigid_part(points)
-        results.append((trust(fixed, moving, found, points, same_anatomy=same_anatomy), found))
+        results.append((trust(fixed, moving, found, points), found))
         if results[-1][0].trusted:
             break
     if not results:
         raise failure or EngineError("no engine could register the images")
     judged, best = max(results, key=lambda r: r[0].score)
-    return best, judged, tried
+    return best.rigid_part(points) if through_affine else best, judged, tried
 
 
 def landmarks(fixed: Volume, brain: Volume | None) -> Doubles:

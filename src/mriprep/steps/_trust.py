@@ -97,9 +97,7 @@ class Trust:
         return {k: round(float(v), 4) for k, v in vars(self).items()}
 
 
-def trust(
-    fixed: Volume, moving: Volume, transform: Transform, points: Doubles, *, same_anatomy: bool
-) -> Trust:
+def trust(fixed: Volume, moving: Volume, transform: Transform, points: Doubles) -> Trust:
     """Measure a registration.
 
     Parameters
@@ -107,11 +105,9 @@ def trust(
     fixed, moving : Volume
         As they were registered: two heads, or two brains; finite.
     transform : Transform
-        Fixed mm to moving mm.
+        Fixed mm to moving mm; of different people, the affine one that fits.
     points : (N, 3) floats
         Where distances are measured: a brain's points, fixed mm.
-    same_anatomy : bool
-        Whether both show the same person; a stretch is suspicious then.
     """
     from mriprep.engines.registration._pyramid import Pyramid
     from mriprep.engines.registration.native import COARSE, Pair
@@ -121,7 +117,7 @@ def trust(
     matrix = np.asarray(transform.matrix)
     here, *around = pair.values([matrix, *_near(matrix, still.center), *_far(matrix, still.center)])
     count = len(_near(matrix, still.center))
-    drift, scale = _again(pair, transform, points, still.center, same_anatomy)
+    drift, scale = _again(pair, transform, points, still.center)
     measures = {
         "near": _loss(here, np.array(around[:count])),
         "far": _loss(here, np.array(around[count:])),
@@ -167,11 +163,10 @@ def _far(matrix: Doubles, center: Doubles) -> list[Doubles]:
 
 
 def _again(
-    pair: Any, transform: Transform, points: Doubles, center: Doubles, same_anatomy: bool
+    pair: Any, transform: Transform, points: Doubles, center: Doubles
 ) -> tuple[float, float]:
     """The largest distance (mm) to where searches from beside a pose end, and the stretch there."""
-    rigid = transform.is_rigid
-    model = "rigid" if same_anatomy and rigid else "affine"
+    model = "rigid" if transform.is_rigid else "affine"
     starts = [np.asarray(transform.matrix)] + [
         np.asarray(transform.matrix)
         @ Transform.rigid(angle * axis, shift * axis[::-1], center=center).matrix
@@ -181,7 +176,7 @@ def _again(
     stretch = (
         Transform(pair.refined(starts[0], "affine", True).matrix) if model == "rigid" else ends[0]
     )
-    drifts = [transform.distance(e.rigid_part(points) if rigid else e, points) for e in ends]
+    drifts = [transform.distance(e, points) for e in ends]
     scale = float(np.abs(np.log(np.maximum(stretch.scales, 1e-3))).max())
     return min(max(drifts), _MOST_DRIFT), scale
 

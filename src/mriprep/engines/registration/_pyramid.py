@@ -18,6 +18,9 @@ Mask = npt.NDArray[np.bool_]
 _REGION_MM = 4.0
 _MARGIN_MM = 8.0
 
+#: Half of a head's reach, about (mm): what a centre is looked for with.
+_HEAD_MM = 40.0
+
 #: Intensities between these percentiles of the region spread over the bins.
 _WINDOW = (0.5, 99.5)
 
@@ -73,9 +76,7 @@ class Pyramid:
         self.low, self.high = (float(v) for v in np.percentile(coarse[self.region], _WINDOW))
         if self.high <= self.low:
             self.low, self.high = float(coarse.min()), float(coarse.max())
-        usual = np.clip(coarse, self.low, self.high) - self.low
-        weight = np.where(shown, usual, 0).astype(np.float64)
-        self.center = _center(weight if weight.any() else shown.astype(float), self._region_affine)
+        self.center = _middle(shown, self._region_affine)
 
     def level(self, spacing: float, smooth: float = 0.0) -> Level:
         """The image at about `spacing` mm, or as it is where that is coarser."""
@@ -182,11 +183,13 @@ def _grown(mask: Mask, spacing: Doubles) -> Mask:
     return grown
 
 
-def _center(weight: Doubles, affine: Doubles) -> Doubles:
-    total = weight.sum()
-    index = [
-        (weight.sum(axis=tuple(a for a in range(3) if a != axis)) * np.arange(n)).sum() / total
-        for axis, n in enumerate(weight.shape)
-    ]
-    center: Doubles = affine[:3, :3] @ np.array(index) + affine[:3, 3]
-    return center
+def _middle(mask: Mask, affine: Doubles) -> Doubles:
+    """Where a mask is thickest (3,), mm: of a head with a neck, in the head, however it is turned."""
+    from scipy import ndimage
+
+    spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    near = ndimage.gaussian_filter(
+        mask.astype(np.float32), _HEAD_MM / spacing, mode="constant", truncate=2.5
+    )
+    index = np.array(np.unravel_index(int(near.argmax()), near.shape))
+    return np.asarray(affine[:3, :3] @ index + affine[:3, 3], dtype=np.float64)

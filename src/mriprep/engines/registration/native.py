@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mriprep.core import EngineError, Transform, Volume
 from mriprep.engines import Engine
@@ -68,7 +69,7 @@ class Stage(NamedTuple):
     tolerance: float
 
 
-_SEARCH = Stage(8.0, 1.0, 4000, 0, 15, 0.1)
+_SEARCH = Stage(8.0, 1.0, 1500, 0, 15, 0.1)
 COARSE = Stage(4.0, 1.0, 20000, 2, 25, 0.03)
 _MIDDLE = Stage(2.0, 1.0, 40000, 1, 40, 0.01)
 _FINE = Stage(1.0, 0.0, 60000, 1, 40, 0.003)
@@ -99,8 +100,8 @@ class Effort(NamedTuple):
     keep: int
 
 
-_USUAL = Effort(600, (30.0,), 32, 6)
-_THOROUGH = Effort(1200, (30.0, 60.0), 96, 16)
+_USUAL = Effort(600, (20.0, 40.0), 64, 6)
+_THOROUGH = Effort(1500, (20.0, 40.0, 60.0), 200, 16)
 
 #: Results that lie nearer to a better one than this are the same (mm).
 _APART_MM = 6.0
@@ -189,12 +190,14 @@ def estimate(
 
 
 def _searched(still: Pyramid, floating: Pyramid, effort: Effort, device: str) -> list[Found]:
-    """The best of all poses, at the coarsest stage."""
+    """The best of all poses, at the coarsest stage: of each rotation, the best place is refined."""
     pair = Pair(still, floating, _SEARCH, device)
     starts = _starts(still, floating, effort)
-    values = pair.values(starts)
-    order = np.argsort(-values, kind="stable")[: effort.refined]
-    found = [pair.refined(starts[n], "rigid", True) for n in order if values[n] > 0]
+    values = pair.values(starts.reshape(-1, 4, 4)).reshape(starts.shape[:2])
+    place = values.argmax(axis=1)
+    best = values.max(axis=1)
+    order = np.argsort(-best, kind="stable")[: effort.refined]
+    found = [pair.refined(starts[n, place[n]], "rigid", True) for n in order if best[n] > 0]
     return _best(found, effort.keep, still.center)
 
 
@@ -212,9 +215,9 @@ class Pair:
         self._center = still.center
         self._stage = stage
 
-    def values(self, matrices: Sequence[Doubles]) -> Doubles:
+    def values(self, matrices: npt.ArrayLike) -> Doubles:
         """Mutual information times overlap under each of many maps (4, 4)."""
-        values: Doubles = self._samples.values(self._to_index @ np.stack(matrices), True)
+        values: Doubles = self._samples.values(self._to_index @ np.asarray(matrices), True)
         return values
 
     def refined(self, matrix: Doubles, model: Model, overlap: bool) -> Found:
@@ -246,17 +249,15 @@ class Pair:
         return Found(assembled(where)[0], -least / _GAIN)
 
 
-def _starts(still: Pyramid, floating: Pyramid, effort: Effort) -> list[Doubles]:
-    """Maps to begin with: as the headers say, and every rotation from several places."""
+def _starts(still: Pyramid, floating: Pyramid, effort: Effort) -> Doubles:
+    """Maps to begin with, (rotations, places, 4, 4): every rotation, with the centres near each other."""
     axes = np.concatenate([np.eye(3), -np.eye(3)])
     offsets = np.concatenate([np.zeros((1, 3)), *(size * axes for size in effort.offsets)])
-    starts = [np.eye(4)]
-    for rotation in [np.eye(3), *_pose.rotations(effort.rotations)]:
-        for offset in offsets:
-            matrix = np.eye(4)
-            matrix[:3, :3] = rotation
-            matrix[:3, 3] = floating.center + offset - rotation @ still.center
-            starts.append(matrix)
+    turns = np.concatenate([np.eye(3)[None], _pose.rotations(effort.rotations)])
+    starts = np.zeros((len(turns), len(offsets), 4, 4))
+    starts[..., :3, :3] = turns[:, None]
+    starts[..., :3, 3] = (floating.center - turns @ still.center)[:, None] + offsets
+    starts[..., 3, 3] = 1
     return starts
 
 
