@@ -25,7 +25,7 @@ import mriprep as mp
 from mriprep.core import Grid, Transform, Volume
 from mriprep.engines.registration import native
 from mriprep.steps import _trust
-from mriprep.steps._align import landmarks
+from mriprep.steps._align import head_alone, landmarks
 
 MEASURES = [k for k in _trust.WEIGHTS if k != "bias"]
 
@@ -59,8 +59,10 @@ def read(path: Path) -> Volume:
     return image.replace(np.nan_to_num(image.floats()))
 
 
-def found(fixed: Volume, moving: Volume, same: bool) -> Transform:
-    return native.estimate(fixed, moving, model="rigid" if same else "affine")
+def found(fixed: Volume, moving: Volume, points: np.ndarray, same: bool) -> Transform:
+    if same:
+        return native.estimate(fixed, moving)
+    return native.estimate(fixed, moving, fixed_mask=head_alone(fixed, points), model="affine")
 
 
 def cut(image: Volume, axis: int, keep: slice) -> Volume:
@@ -88,11 +90,11 @@ def cases(
     """Kind, whether right, moving image, transform, points."""
     rng = np.random.default_rng(seed)
     points = landmarks(fixed, None)
-    right = found(fixed, moving, same)
+    right = found(fixed, moving, points, same)
     yield "right", True, moving, right, points
     turned = Transform.rigid(rng.uniform(-60, 60, 3), rng.uniform(-40, 40, 3), moving.grid.center)
     posed = moving.replace(grid=Grid(moving.shape, turned.matrix @ moving.affine))
-    yield "right, from another pose", True, posed, found(fixed, posed, same), points
+    yield "right, from another pose", True, posed, found(fixed, posed, points, same), points
     center = points.mean(axis=0)
     for size in (5, 10, 20, 40):
         axis = rng.normal(size=3)
@@ -110,9 +112,9 @@ def cases(
         ("front half alone", 1, slice(0.5, None)),
     ):
         half = cut(moving, axis, keep)
-        yield name, False, half, found(fixed, half, same), points
+        yield name, False, half, found(fixed, half, points, same), points
     neck = cut(moving, 2, slice(None, 0.33))
-    yield "another part of the body", False, neck, found(fixed, neck, same), points
+    yield "another part of the body", False, neck, found(fixed, neck, points, same), points
 
 
 def area(scores: np.ndarray, right: np.ndarray) -> float:
@@ -125,9 +127,17 @@ def logistic(x: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, float]:
     from sklearn.linear_model import LogisticRegression
 
     middle, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000)
-    model.fit((x - middle) / spread, right)
-    weights = model.coef_[0] / spread
+    scaled, used = (x - middle) / spread, np.ones(x.shape[1], bool)
+    signs = np.array([-1 if m == "drift" else 1 for m in MEASURES])
+    while True:  # a measure that would count the wrong way round does not count
+        model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000)
+        model.fit(scaled[:, used], right)
+        wrong = model.coef_[0] * signs[used] < 0
+        if not wrong.any():
+            break
+        used[np.flatnonzero(used)[wrong]] = False
+    weights = np.zeros(x.shape[1])
+    weights[used] = model.coef_[0] / spread[used]
     return weights, float(model.intercept_[0] - weights @ middle)
 
 
@@ -145,8 +155,9 @@ def main() -> None:
         list(pairs(Path(folder)))[: given.pairs]
     ):
         fixed, moving = read(still), read(floating)
+        region = None if same else head_alone(fixed, landmarks(fixed, None))
         for kind, is_right, image, transform, points in cases(fixed, moving, same, number):
-            trust = _trust.trust(fixed, image, transform, points)
+            trust = _trust.trust(fixed, image, transform, points, region)
             rows.append([getattr(trust, m) for m in MEASURES])
             right.append(is_right)
             group.append(number)

@@ -15,7 +15,7 @@ import importlib
 import importlib.metadata
 from typing import Any
 
-from .api import Pipeline, Run, bias_field, read_transform, recipe, write
+from .api import Pipeline, Run, SessionRun, bias_field, read_transform, recipe, write
 from .back import apply, restore
 from .core import (
     Case,
@@ -55,6 +55,7 @@ __all__ = [
     "RecipeError",
     "Role",
     "Run",
+    "SessionRun",
     "Slices",
     "Transform",
     "Volume",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,8 @@ from .core import Case, Grid, InputError, OutputError, Transform, Volume
 from .intake import as_case
 from .recipe import Recipe
 from .run import Outcome, Progress, execute, listening
+from .session import SessionOutcome, execute_session, plan_session, states_of
+from .session_plan import SessionPlan, pick, session_of
 
 
 def write(result: Volume | Transform, path: str | Path) -> Path:
@@ -146,6 +148,46 @@ class Run:
 
 
 @dataclass(frozen=True)
+class SessionRun(Run):
+    """The result of a recipe on a session: the reference's run, and ``run["T2w"]`` of the others.
+
+    Parameters
+    ----------
+    session : SessionOutcome
+        Everything that was made and done, by contrast.
+    """
+
+    session: SessionOutcome
+
+    @property
+    def reference(self) -> str:
+        """The contrast that the others follow."""
+        return self.session.reference
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """All contrasts, the reference first."""
+        return tuple(self.session.outcomes)
+
+    def __getitem__(self, contrast: str) -> Run:
+        self.session.case[contrast]  # says which there are
+        return Run(self.session.outcomes[contrast])
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write the results of all contrasts, each with its record; the files."""
+        from .derivatives import write as write_all
+
+        path = checked_output(folder)
+        return [f for outcome in self.session.outcomes.values() for f in write_all(outcome, path)]
+
+    def report(self, path: str | Path) -> Path:
+        """Write the session's report into a folder, with a page for each contrast; the first page."""
+        from .qc.session_report import write_session_report
+
+        return write_session_report(self.session, checked_output(path), version=version("mriprep"))
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """A recipe, ready to be called on cases: ``pipeline(case) -> Run``."""
 
@@ -153,23 +195,30 @@ class Pipeline:
 
     def __call__(
         self,
-        scan: Case | Volume | str | Path,
+        scan: Case | Volume | str | Path | Sequence[str | Path],
         *,
         contrast: str | None = None,
-        mask: Volume | None = None,
-        labels: Volume | None = None,
+        reference: str | None = None,
+        mask: Volume | Mapping[str, Volume] | None = None,
+        labels: Volume | Mapping[str, Volume] | None = None,
         progress: Progress | None = None,
     ) -> Run:
-        """Do what the recipe says.
+        """Do what the recipe says; of a recipe for sessions, the result is a :class:`SessionRun`.
 
         Parameters
         ----------
-        scan : Case, Volume or path
-            What to work on; a path is read first.
+        scan : Case, Volume, path or sequence of paths
+            What to work on; paths are read first. Several are the contrasts
+            of a session.
         contrast : str, optional
-            Which volume of a case; its reference by default.
-        mask, labels : Volume, optional
-            Given with the scan; they go where it goes.
+            Which volume of a case; its reference by default, or all of a
+            session.
+        reference : str, optional
+            In a session, the contrast that the others are laid upon; T1c,
+            else T1w, else the finest by default.
+        mask, labels : Volume, or mapping of str to Volume, optional
+            Given with the scan; they go where it goes. In a session they are
+            the reference's, or given by contrast.
         progress : callable, optional
             Told of each step.
 
@@ -178,14 +227,19 @@ class Pipeline:
         MriprepError
             If a step fails; the step is named in a note.
         """
+        if self.recipe.session is not None:
+            return self._of_session(scan, contrast, reference, mask, labels, progress)
+        one = scan if isinstance(scan, Case | Volume | str | Path) else _only_one(scan, self.recipe)
+        if reference is not None or isinstance(mask, Mapping) or isinstance(labels, Mapping):
+            session_of(self.recipe)
         with listening() as said:
-            case = as_case(scan)
+            case = as_case(one)
         outcome = execute(
             self.recipe,
             case,
             contrast=contrast,
-            mask=mask,
-            labels=labels,
+            mask=mask if isinstance(mask, Volume) else None,
+            labels=labels if isinstance(labels, Volume) else None,
             progress=progress,
             said=said,
         )
@@ -193,9 +247,46 @@ class Pipeline:
             raise outcome.error
         return Run(outcome)
 
-    def plan(self, scan: Case | Volume) -> planning.Plan:
+    def _of_session(
+        self,
+        scan: Case | Volume | str | Path | Sequence[str | Path],
+        contrast: str | None,
+        reference: str | None,
+        mask: Volume | Mapping[str, Volume] | None,
+        labels: Volume | Mapping[str, Volume] | None,
+        progress: Progress | None,
+    ) -> SessionRun:
+        from .intake_session import joined, read_session
+
+        given: dict[str, dict[str, Volume]] = {}
+        told: dict[str, dict[str, Volume]] = {}
+        with listening() as said:
+            if isinstance(scan, Case | Volume):
+                case = as_case(scan)
+            else:
+                case, given = read_session(scan)
+        if contrast is not None:
+            case = Case(case.name, {contrast: case[contrast]}, case.facts)
+        chosen = pick(case, reference)
+        for role, volumes in (("mask", mask), ("labels", labels)):
+            for c, v in (
+                {chosen: volumes} if isinstance(volumes, Volume) else volumes or {}
+            ).items():
+                told.setdefault(c, {})[role] = v
+        given = joined(told, given, case)
+        done = execute_session(
+            self.recipe, case, reference=chosen, given=given, progress=progress, said=said
+        )
+        if done.error is not None:
+            raise done.error
+        return SessionRun(done.main, done)
+
+    def plan(self, scan: Case | Volume) -> planning.Plan | SessionPlan:
         """What would run, without running it."""
         case = as_case(scan)
+        if self.recipe.session is not None:
+            chosen = pick(case)
+            return plan_session(self.recipe, case, chosen, states_of(case, chosen, {}))[1]
         recipe = self.recipe.informed(case.facts, case.reference)
         return planning.make(recipe, {"image": case[case.reference].grid})
 
@@ -208,6 +299,12 @@ class Pipeline:
     def __repr__(self) -> str:
         steps = ", ".join(e.step.name for e in self.recipe.entries)
         return f"<Recipe {self.recipe.name}: {steps}>"
+
+
+def _only_one(scans: Sequence[str | Path], recipe: Recipe) -> str | Path:
+    if len(scans) != 1:
+        session_of(recipe)
+    return scans[0]
 
 
 def recipe(spec: str | Path | Mapping[str, Any]) -> Pipeline:

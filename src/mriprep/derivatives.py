@@ -9,14 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .core import Case, Transform, Volume
+from .core import Case, Role, Transform, Volume
 from .core.chain import Chain, Link
 from .declare import Step
 from .engines import describe
 from .record import file_hash, methods_text, named, public, references, voxel_hash
-from .run import Outcome
+from .run import CARRIED, Outcome
 
 BIDS_VERSION = "1.10.0"
+
+#: What BIDS calls the world of the scan itself.
+_SCANNER = "orig"
 
 
 def write(outcome: Outcome, folder: Path) -> list[Path]:
@@ -52,8 +55,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
             write_image(volume, temporary)
             _sidecar(path, {**about, "output": _volume_facts(volume)}, done)
         written.append(path)
-    transform = outcome.state.get("transform")
-    if isinstance(transform, Transform):
+    for transform in _transforms(outcome):
         to = _label(transform.reference_name)
         path = subject / "anat" / f"{name}_from-{outcome.contrast}_to-{to}_mode-image_xfm.tfm"
         about = {
@@ -67,7 +69,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     slices = outcome.state.get("slices")
     if slices is not None:
         form = next(s.parameters["format"] for s in outcome.steps if s.name == "slices")
-        stem = f"{name}{_space(outcome)}_{outcome.contrast}"
+        stem = f"{_image_name(outcome, _space(outcome))}"
         written += write_slices(slices, subject / "slices", stem=stem, format=form)
         record_name = f"{stem}_plane-{slices.plane}_slices-record"
         _sidecar(subject / "slices" / record_name, {"Description": "slices"}, done)
@@ -110,6 +112,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
             "title": outcome.recipe.title,
             "steps": [{e.step.name: named(e.parameters)} for e in outcome.recipe.entries],
         },
+        **({"session": dict(outcome.session)} if outcome.session else {}),
         "facts": dict(outcome.case.facts),
         "input": {**_volume_facts(source), **_source_facts(source)},
         "steps": [s.to_dict() for s in outcome.steps],
@@ -197,12 +200,13 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     }
     found = [
         (
-            f"{name}{space}_desc-preproc_{outcome.contrast}.nii.gz",
+            f"{_image_name(outcome, space, 'preproc')}.nii.gz",
             outcome.image,
             {"Description": "preprocessed image", "SkullStripped": masked, **common},
         )
     ]
-    if "mask" in outcome.state:
+    follows = outcome.session is not None and outcome.session["reference"] != outcome.contrast
+    if "mask" in outcome.state and not follows:  # the mask of a session is its reference's
         makers = [s.name for s in outcome.steps if s.makes == "mask" or s.name == "skullstrip"]
         what = "foreground" if makers[-1:] == ["background"] else "brain"
         found.append(
@@ -216,12 +220,23 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
                 },
             )
         )
-    if "labels" in outcome.state:
+    for slot, volume in outcome.state.items():
+        if slot != "labels" and not slot.startswith(CARRIED):
+            continue
+        whose = outcome.contrast if outcome.session else ""
+        named_so = _label(slot.removeprefix(CARRIED)) if slot != "labels" else whose
+        suffix = "mask" if volume.role is Role.MASK else "dseg"
+        desc = f"_desc-{named_so}" if named_so else ""
         found.append(
             (
-                f"{name}{space}_dseg.nii.gz",
-                outcome.state["labels"],
-                {"Description": "labels given with the scan", **common},
+                f"{name}{space}{desc}_{suffix}.nii.gz",
+                volume,
+                {
+                    "Description": "given with the scan"
+                    if suffix == "mask"
+                    else "labels given with the scan",
+                    **common,
+                },
             )
         )
     if "bias_field" in outcome.kept:
@@ -229,7 +244,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
         where = space if bias.grid.matches(outcome.image.grid) else ""
         found.append(
             (
-                f"{name}{where}_desc-biasfield_{outcome.contrast}.nii.gz",
+                f"{_image_name(outcome, where, 'biasfield')}.nii.gz",
                 bias.replace(contrast=outcome.contrast),
                 {"Description": "multiplicative bias field: the image was divided by it", **common},
             )
@@ -237,7 +252,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     if "bias_lattice" in outcome.kept:
         found.append(
             (
-                f"{name}_desc-biaslattice_{outcome.contrast}.nii.gz",
+                f"{_image_name(outcome, '', 'biaslattice')}.nii.gz",
                 outcome.kept["bias_lattice"],
                 {
                     "Description": "control points of the cubic B-spline whose exponential is the"
@@ -249,14 +264,28 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     return found
 
 
+def _image_name(outcome: Outcome, space: str, desc: str = "") -> str:
+    """A file's name up to its ending; BIDS has no suffix for T1w with contrast agent, but an entity."""
+    contrast, agent = outcome.contrast, ""
+    if contrast == "T1c":
+        contrast, agent = "T1w", "_ce-gadolinium"
+    return f"{outcome.case.name}{agent}{space}{f'_desc-{desc}' if desc else ''}_{contrast}"
+
+
+def _transforms(outcome: Outcome) -> list[Transform]:
+    """The transforms to write: to where the image went, and to the session's reference."""
+    found = [outcome.state.get(slot) for slot in ("transform", "to_reference")]
+    known = {t.reference_name: t for t in reversed(found) if isinstance(t, Transform)}
+    return list(reversed(known.values()))
+
+
 def _space(outcome: Outcome) -> str:
     """The ``space-`` and ``res-`` entities of the final image."""
     resampled = [s for s in outcome.steps if s.name == "resample"]
     if not resampled:
         return ""
-    transform = outcome.state.get("transform")
-    moved = isinstance(transform, Transform) and resampled[0].parameters.get("to") != "native"
-    space = f"_space-{_label(transform.reference_name)}" if moved and transform else ""
+    world = _reference(outcome)
+    space = f"_space-{_label(world)}" if world != _SCANNER else ""
     spacing = outcome.image.spacing
     alike = max(spacing) - min(spacing) < 1e-3
     size = f"{spacing[0]:.4g}".replace(".", "p") + "mm" if alike else "anisotropic"
@@ -264,7 +293,9 @@ def _space(outcome: Outcome) -> str:
 
 
 def _reference(outcome: Outcome) -> str:
-    return "orig" if "space-" not in _space(outcome) else outcome.state["transform"].reference_name
+    """The world that the image was pulled into, or the scanner's."""
+    pulled = [s.pulled for s in outcome.steps if s.name == "resample" and s.pulled]
+    return pulled[0].reference_name if pulled else _SCANNER
 
 
 def _label(text: str) -> str:

@@ -56,7 +56,7 @@ def read(
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        files = _scans_below(path)
+        files = scans_below(path)
         if files:
             return _nifti_case(path, files)
         try:
@@ -93,10 +93,10 @@ def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> C
     found = read(path, **options)
     if isinstance(found, Case):
         known = found.name if found.name.startswith("sub-") else case_name(path, found.name)
-        label = known if name is None else _checked_name(name)
+        label = known if name is None else checked_name(name)
         return Case(label, found.volumes, found.facts)
     contrast = str(found.meta.get("contrast") or "image")
-    label = case_name(path, "") if name is None else _checked_name(name)
+    label = case_name(path, "") if name is None else checked_name(name)
     return Case(label, {contrast: found}, _sidecar_facts(path))
 
 
@@ -118,7 +118,8 @@ def case_name(path: Path, fallback: str) -> str:
     return f"sub-{label}"
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A case's name that somebody gave, with ``sub-`` before it; checked."""
     if not re.fullmatch(r"(sub-)?[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?", name):
         raise InputError(
             f"'{name}' cannot be a case's name",
@@ -191,7 +192,7 @@ def header(
     return chosen.grid, chosen.contrast, facts
 
 
-def _scans_below(folder: Path) -> dict[str, list[Path]]:
+def scans_below(folder: Path) -> dict[str, list[Path]]:
     """NIfTI files in a folder (and its ``anat``), by the contrast that their names end on."""
     from .io.images import contrast_of
 
@@ -206,7 +207,7 @@ def _scans_below(folder: Path) -> dict[str, list[Path]]:
 
 def image_of(folder: Path, contrast: str | None = None) -> Path | None:
     """The file of a contrast in a folder of NIfTI (its reference by default); None if it is no such folder."""
-    files = _scans_below(folder)
+    files = scans_below(folder)
     if not files:
         return None
     chosen = contrast or next(c for c in PREFERRED_CONTRASTS if c in files)
@@ -250,6 +251,9 @@ def _sidecar_facts(path: Path) -> dict[str, Any]:
     content = _sidecar(path)
     known = {k: content[k] for k in SIDECAR_FACTS if k in content}
     finite = {k: v for k, v in known.items() if not isinstance(v, float) or math.isfinite(v)}
+    sex = str(content.get("PatientSex") or content.get("sex") or "").strip().upper()[:1]
+    if sex in ("F", "M", "O"):
+        finite["sex"] = sex
     return _aged(with_age(finite, from_sidecar(content)), path, case_name(path, ""))
 
 

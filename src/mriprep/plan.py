@@ -11,7 +11,8 @@ import numpy as np
 from . import engines
 from .core import EngineMissing, Grid, MriprepError, RecipeError, Transform
 from .declare import Step
-from .recipe import Entry, Recipe
+from .entries import Entry
+from .recipe import Recipe
 
 #: What Python, numpy and the libraries of a run weigh before any voxel is read, MB.
 _BASE_MB = 350.0
@@ -182,6 +183,16 @@ def _check_inputs(entry: Entry, state: Mapping[str, Any]) -> None:
                 " makes one",
                 hint=f"put {maker} before it, or give one with --{wanted.slot}" if maker else None,
             )
+    if (
+        entry.step.name == "register"
+        and entry.parameters["template"] == ""
+        and "reference" not in state
+    ):
+        raise RecipeError(
+            f"{entry.where}: this recipe registers to an atlas of yours, and none was given",
+            hint="--template atlas.nii.gz (Python: .set(register__template=...)); for brats SRI24's"
+            " T1 head, 240x240x155 voxels of 1 mm",
+        )
 
 
 def _check_engine(step: Step, parameters: Mapping[str, Any]) -> str | None:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import declare
 from .core import RecipeError
 from .core.errors import nearest
-from .declare import Step
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A step of a recipe, its parameters resolved."""
-
-    step: Step
-    parameters: Mapping[str, Any]
-    given: Mapping[str, Any] = field(default_factory=dict)
-    where: str = ""
+from .entries import (
+    EXAMPLE,
+    Entry,
+    SessionPart,
+    checked_entry,
+    listed,
+    session_part,
+    set_in_session,
+)
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,15 @@ class Recipe:
         For listings and records.
     entries : tuple of Entry
         The steps.
+    session : SessionPart or None
+        For recipes that take all contrasts of a session.
     """
 
     name: str
     entries: tuple[Entry, ...]
     title: str = ""
     description: str = ""
+    session: SessionPart | None = None
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """A copy with some parameters set, by ``"step.parameter"``.
@@ -51,11 +52,16 @@ class Recipe:
             If the recipe has no such step, or the step no such parameter.
         """
         entries = list(self.entries)
+        part = self.session
         for key, value in settings.items():
             step_name, _, parameter = key.partition(".")
             here = [i for i, e in enumerate(entries) if e.step.name == step_name]
             if not parameter:
                 raise RecipeError(f"'{key}' is not a setting", hint="write step.parameter=value")
+            there = set_in_session(part, step_name, parameter, value)
+            changed, part = there != part, there
+            if not here and changed:
+                continue
             if not here:
                 used = [e.step.name for e in entries]
                 raise RecipeError(
@@ -63,10 +69,10 @@ class Recipe:
                     hint=nearest(step_name, used),
                 )
             for i in here:
-                entries[i] = _entry(
+                entries[i] = checked_entry(
                     entries[i].step, {**entries[i].given, parameter: value}, f"setting {key}"
                 )
-        return replace(self, entries=tuple(entries))
+        return replace(self, entries=tuple(entries), session=part)
 
     def informed(self, facts: Mapping[str, Any], contrast: str | None) -> Recipe:
         """A copy in which `register` knows what it left open and the case tells.
@@ -111,6 +117,7 @@ class Recipe:
             "name": self.name,
             "title": self.title,
             "steps": [{e.step.name: dict(e.parameters)} for e in self.entries],
+            **({"session": self.session.to_dict()} if self.session else {}),
         }
 
 
@@ -171,7 +178,7 @@ def parse(text: str, name: str = "recipe", where: str = "recipe") -> Recipe:
     except (ValueError, RecursionError) as error:  # an impossible date, brackets without end
         raise RecipeError(f"{where}: not YAML: {error}") from None
     if not isinstance(content, dict):
-        raise RecipeError(f"{where}: a recipe is a mapping with 'steps'", hint=_EXAMPLE)
+        raise RecipeError(f"{where}: a recipe is a mapping with 'steps'", hint=EXAMPLE)
     lines, twice = _lines(node)
     if twice:
         key, number = twice[0]
@@ -187,6 +194,22 @@ def parse(text: str, name: str = "recipe", where: str = "recipe") -> Recipe:
 def schema() -> dict[str, Any]:
     """JSON Schema of recipes, for editors: made from the declarations of the steps."""
     steps = {name: declare.get(name).schema() for name in declare.names()}
+    a_list = {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "oneOf": [
+                {"enum": [name for name, s in steps.items() if not s["required"]]},
+                {
+                    "type": "object",
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "additionalProperties": False,
+                    "properties": steps,
+                },
+            ]
+        },
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mriprep recipe",
@@ -197,20 +220,27 @@ def schema() -> dict[str, Any]:
             "name": {"type": "string"},
             "title": {"type": "string"},
             "description": {"type": "string"},
-            "steps": {
-                "type": "array",
-                "minItems": 1,
-                "items": {
-                    "oneOf": [
-                        {"enum": [name for name, s in steps.items() if not s["required"]]},
-                        {
-                            "type": "object",
-                            "minProperties": 1,
-                            "maxProperties": 1,
-                            "additionalProperties": False,
-                            "properties": steps,
-                        },
-                    ]
+            "steps": a_list,
+            "session": {
+                "description": "Takes all contrasts of a session; the others follow the reference.",
+                "type": ["object", "null"],
+                "additionalProperties": False,
+                "properties": {
+                    "register": {
+                        **steps["register"],
+                        "description": "How the others are laid upon the reference.",
+                    },
+                    "estimate_on": {
+                        **a_list,
+                        "description": "Steps for the copies that registrations are estimated on.",
+                    },
+                    "shape": {
+                        "description": "Voxels that the template's grid is expected to have.",
+                        "type": "array",
+                        "items": {"type": "integer", "minimum": 1},
+                        "minItems": 3,
+                        "maxItems": 3,
+                    },
                 },
             },
         },
@@ -219,8 +249,7 @@ def schema() -> dict[str, Any]:
 
 # -- building ---------------------------------------------------------------------------------
 
-_EXAMPLE = "for instance:  steps: [skullstrip, {n4: {shrink: 2}}, zscore]"
-_KEYS = ("name", "title", "description", "steps")
+_KEYS = ("name", "title", "description", "session", "steps")
 
 
 def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe:
@@ -232,54 +261,17 @@ def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe
             raise RecipeError(
                 f"{at(str(key))}: a recipe has no '{key}'", hint=nearest(str(key), _KEYS)
             )
-    steps = content.get("steps")
-    if not isinstance(steps, list) or not steps:
-        raise RecipeError(f"{at('steps')}: 'steps' must be a list of steps", hint=_EXAMPLE)
-    entries = []
-    for i, item in enumerate(steps):
-        here = f"steps.{i}"
-        if isinstance(item, str):
-            item = {item: None}
-        if not isinstance(item, dict) or len(item) != 1:
-            raise RecipeError(f"{at(here)}: a step is a name, or a name with parameters: {item!r}")
-        name, given = next(iter(item.items()))
-        if given is not None and not isinstance(given, dict):
-            raise RecipeError(
-                f"{at(here)}: the parameters of '{name}' must be a mapping, got {given!r}"
-            )
-        try:
-            step = declare.get(str(name))
-        except RecipeError as error:
-            raise RecipeError(f"{at(here)}: {error.message}", hint=error.hint) from None
-        given = {str(k): tuple(v) if isinstance(v, list) else v for k, v in (given or {}).items()}
-        bad = next((k for k, value in given.items() if _refused(step, k, value)), None)
-        entries.append(_entry(step, given, at(here if bad is None else f"{here}.{name}.{bad}")))
     return Recipe(
         str(content.get("name") or "recipe"),
-        tuple(entries),
+        listed(content.get("steps"), "steps", at),
         str(content.get("title") or ""),
         str(content.get("description") or "").strip(),
+        session_part(content["session"], at) if "session" in content else None,
     )
 
 
-def _refused(step: Step, name: str, value: Any) -> bool:
-    """Whether this one parameter is what validation will stumble over, to name its line."""
-    try:
-        step.validated(name, value)
-    except RecipeError:
-        return True
-    return False
-
-
-def _entry(step: Step, given: Mapping[str, Any], where: str) -> Entry:
-    try:
-        return Entry(step, step.validate(given), dict(given), where)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error.message}", hint=error.hint) from None
-
-
-#: ``steps``, its item, the step's name, the parameter: no recipe goes deeper.
-_DEPTH = 4
+#: ``session``, ``estimate_on``, its item, the step's name, the parameter: no recipe goes deeper.
+_DEPTH = 5
 
 
 def _lines(node: Any) -> tuple[dict[str, int], list[tuple[str, int]]]:

@@ -16,15 +16,16 @@ from . import plan as planning
 from . import snapshot
 from .core import Case, Grid, InputError, MriprepError, MriprepWarning, Role, Transform, Volume
 from .declare import Step, keeping
-from .recipe import Entry, Recipe
+from .entries import Entry
+from .recipe import Recipe
 from .record import Failure, StepRecord
 
 #: Called with (step name, number of the step from 0, expected seconds) before each step, and at
 #: the end with ("", number of steps, 0).
 Progress = Callable[[str, int, float], None]
 
-#: Volumes that geometry steps carry along with the image.
-_COMPANIONS = ("mask", "labels")
+#: Slots of what came with a scan and only goes where it goes begin with this; their names follow.
+CARRIED = "with:"
 
 
 @dataclass
@@ -41,7 +42,8 @@ class Outcome:
         What was asked.
     state : dict
         What there is at the end, by slot: ``image``, ``mask``, ``labels``,
-        ``transform``, ``slices``.
+        ``transform``, ``slices``; and what else came with the scan, in slots
+        that begin with :data:`CARRIED`.
     kept : dict
         By-products: ``bias_field``, ``template``, ...
     steps : list of StepRecord
@@ -50,6 +52,9 @@ class Outcome:
         What was said before the first step.
     failure : Failure or None
         Why it stopped, if it did.
+    session : mapping or None
+        Of one contrast among others: ``reference``, the contrast that they
+        all follow, and ``contrasts``.
     """
 
     case: Case
@@ -61,6 +66,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
     error: Exception | None = None
+    session: Mapping[str, Any] | None = None
 
     @property
     def image(self) -> Volume:
@@ -114,7 +120,7 @@ def execute(
     state: dict[str, Any] = {"image": image}
     for slot, volume, role in (("mask", mask, Role.MASK), ("labels", labels, Role.LABELS)):
         if volume is not None:
-            _same_place(volume, image, slot)
+            same_place(volume, image, slot)
             state[slot] = volume.replace(role=role)
     with listening() as said_planning:
         recipe = recipe.informed(case.facts, contrast)
@@ -125,7 +131,7 @@ def execute(
         if progress:
             progress(entry.step.name, number, expected.seconds)
         try:
-            outcome.steps.append(_do(entry, outcome, expected))
+            outcome.steps.append(do_step(entry, outcome, expected))
         except Exception as error:  # a failure is a value: told with its step, kept with the rest
             if not isinstance(error, MriprepError):
                 error.add_note(f"in step '{entry.step.name}' of recipe '{recipe.name}'")
@@ -133,13 +139,24 @@ def execute(
             outcome.error = error
             break
     else:
-        state.update({slot: _here(state, slot) for slot in _COMPANIONS if slot in state})
+        bring_companions(state)
     if progress:
         progress("", len(outcome.steps), 0.0)
     return outcome
 
 
-def _do(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> StepRecord:
+def bring_companions(state: dict[str, Any]) -> None:
+    """Put what came with the image on its grid, where it is not there yet."""
+    state.update({slot: _here(state, slot) for slot in _companions(state)})
+
+
+def _companions(state: Mapping[str, Any]) -> list[str]:
+    """The slots of the volumes that geometry steps carry along with the image."""
+    return [slot for slot in state if slot in ("mask", "labels") or slot.startswith(CARRIED)]
+
+
+def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> StepRecord:
+    """Do one step to an outcome's state, which changes, and say what was done."""
     step, state = entry.step, outcome.state
     before: Volume = state["image"]
     point = _point(outcome)
@@ -190,7 +207,7 @@ def _arguments(entry: Entry, state: Mapping[str, Any]) -> dict[str, Any]:
 def _here(state: Mapping[str, Any], slot: str) -> Any:
     """What a slot holds; mask and labels on the image's grid."""
     held, image = state[slot], state["image"]
-    if slot not in _COMPANIONS or held.grid.matches(image.grid):
+    if slot not in _companions(state) or held.grid.matches(image.grid):
         return held
     return _follow(held, None, image.grid, {})
 
@@ -204,12 +221,10 @@ def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any])
             outcome.kept[name] = product
     if step.each:
         through = _arguments(entry, state).get("to")
-        for slot in _COMPANIONS:
+        for slot in _companions(state):
             # What lies on another grid than the image waits there for `resample`, or the end: so
             # that it is interpolated once.
-            if slot in state and (
-                step.name == "resample" or state[slot].grid.matches(state["image"].grid)
-            ):
+            if step.name == "resample" or state[slot].grid.matches(state["image"].grid):
                 state[slot] = _follow(state[slot], through, result.grid, entry.parameters)
     state[step.slot(result)] = result
 
@@ -263,7 +278,7 @@ def _point(outcome: Outcome) -> npt.NDArray[np.float64]:
     return snapshot.middle(mask if mask is not None else outcome.image)
 
 
-def _same_place(volume: Volume, image: Volume, slot: str) -> None:
+def same_place(volume: Volume, image: Volume, slot: str) -> None:
     """Refuse companions that lie nowhere near the image."""
     low = np.maximum(volume.grid.corners.min(0), image.grid.corners.min(0))
     high = np.minimum(volume.grid.corners.max(0), image.grid.corners.max(0))

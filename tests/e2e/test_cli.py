@@ -86,7 +86,7 @@ def test_an_unknown_option_names_the_nearest(cli):
 
 def test_arguments_that_are_missing(cli):
     cli("denoise", "a.nii.gz").refused("Missing argument 'OUT'")
-    cli("run").refused("Missing argument 'IN'")
+    cli("run").refused("Missing argument 'IN")
 
 
 @pytest.mark.parametrize("command", ["denoise", "zscore", "run"])

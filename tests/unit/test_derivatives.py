@@ -232,8 +232,8 @@ def test_records_hold_what_was_done(written, outcome, scan, template):
         assert isinstance(step["warnings"], list)
     assert steps[1]["engine"]
     assert re.fullmatch(r"\S+ \d[\w.+]*", steps[1]["engine_version"])
-    assert steps[2]["engine"] == "elastix"
-    assert re.fullmatch(r"itk-elastix \d[\w.]*", steps[2]["engine_version"])
+    assert steps[2]["engine"] == "native"
+    assert re.fullmatch(r"mriprep \d[\w.]*", steps[2]["engine_version"])
     assert steps[2]["facts"] == {"registration": {"nmi_before": 1.1, "nmi_after": None}}
     assert record["warnings"] == [w for s in steps for w in s["warnings"]] != []
     assert record["failure"] is None

@@ -115,7 +115,7 @@ def test_memory_and_seconds_are_positive_and_grow_with_the_scan():
 def test_as_plain_data(template):
     planned = make("crop", {"register": {"template": str(template)}}, "resample")
     content = json.loads(json.dumps(planned.to_dict()))
-    assert content["steps"][1]["engine"] == "elastix"
+    assert content["steps"][1]["engine"] == "native"
     assert content["steps"][1]["engine_version"]
     assert content["steps"][0]["grid_after"] is None
     assert Grid.from_dict(content["steps"][2]["grid_after"]) == planned.steps[2].after

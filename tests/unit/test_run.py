@@ -276,7 +276,7 @@ def test_companions_go_through_the_transform(shifted, template):
     bright = outcome.image.replace(outcome.image.data > 120, role="mask")
     assert np.linalg.norm(center(bright) - expected) < 0.15
     assert outcome.state["transform"].reference_name == "Test"
-    assert "registered to Test (rigid, elastix)" in outcome.steps[0].methods
+    assert "registered to Test (rigid, native)" in outcome.steps[0].methods
     assert outcome.kept["template"].shape == (34, 36, 38)
 
 

@@ -45,7 +45,7 @@ def demo(output: Path) -> int:
                  "--name", "phantom"]  # fmt: skip
     given = run.make_context("run", [str(a) for a in arguments]).params
     results: list[Any] = []
-    status = run_case(given.pop("source"), given.pop("output"), results=results, **given)
+    status = run_case(given.pop("sources"), given.pop("output"), results=results, **given)
     if status:
         return status
     click.echo("3. how far the results are from the truth:")

@@ -42,16 +42,26 @@ def _recipe_options(command: Any) -> Any:
             click.option("--series", help="Which DICOM series: number, or part of its description."),
             click.option("--volume", type=int, help="Which volume of a 4D file, from 0."),
             click.option("--contrast", help="Which contrast, if there are several (T1w, T2w, ...)."),
-            click.option("--mask", type=_FILE, help="A brain mask that comes with the scan."),
-            click.option("--labels", type=_FILE, help="Labels that come with the scan."),
+            click.option(
+                "--reference", metavar="CONTRAST", help="In a session of several contrasts, the one"
+                " that the others are laid upon; T1c, else T1w, else the finest without it.",
+            ),
+            click.option(
+                "--mask", type=_FILE, multiple=True, metavar="[CONTRAST=]FILE",
+                help="A brain mask that comes with the scan (or with one contrast of a session).",
+            ),
+            click.option(
+                "--labels", type=_FILE, multiple=True, metavar="[CONTRAST=]FILE",
+                help="Labels that come with the scan (or with one contrast of a session).",
+            ),
         ]
     ):  # fmt: skip
         command = option(command)
     return command
 
 
-@click.command(context_settings=_HELP, short_help="Preprocess a scan by a recipe.")
-@click.argument("source", type=_FILE, metavar="IN")
+@click.command(context_settings=_HELP, short_help="Preprocess a scan, or a session, by a recipe.")
+@click.argument("sources", type=_FILE, nargs=-1, required=True, metavar="IN...")
 @click.argument("output", type=_FILE, metavar="OUT")
 @_recipe_options
 @click.option("--name", help="The case's name in file names; from the input's name by default.")
@@ -60,10 +70,11 @@ def _recipe_options(command: Any) -> Any:
 @click.option(
     "--report/--no-report", default=True, show_default=True, help="Write the HTML report."
 )
-def run(source: Path, output: Path, **given: Any) -> int:
-    """Preprocess a scan by a recipe.
+def run(sources: tuple[Path, ...], output: Path, **given: Any) -> int:
+    """Preprocess a scan, or several contrasts of a session, by a recipe.
 
-    IN is an image, or a folder or zip of DICOM. OUT is a folder: it gets the
+    IN is an image, or a folder or zip of DICOM; for recipes that take a
+    session, also a folder of images, or several files. OUT is a folder: it gets the
     image, masks, transform and slices under names as in BIDS derivatives, a
     JSON record beside each, and a report to open in a browser.
 
@@ -71,25 +82,58 @@ def run(source: Path, output: Path, **given: Any) -> int:
       mriprep run scan.nii.gz out/
       mriprep run dicom/ out/ --series 3 --recipe guide --template head.nii.gz
       mriprep run scan.nii.gz out/ --set n4.shrink=2 --skip slices
+      mriprep run session/ out/ --recipe multimodal --reference T1w
+      mriprep run T1c.nii.gz FLAIR.nii.gz out/ --recipe brats --template sri24.nii.gz
     """  # noqa: D301
-    return run_case(source, output, **given)
+    return run_case(sources, output, **given)
 
 
-def run_case(source: Path, output: Path, *, results: list[Any] | None = None, **given: Any) -> int:
+def run_case(
+    sources: Path | tuple[Path, ...],
+    output: Path,
+    *,
+    results: list[Any] | None = None,
+    **given: Any,
+) -> int:
     """Do what the command `run` does; `results`, if given, gets the outcome."""
     from mriprep.templates import staying_offline
 
+    paths = sources if isinstance(sources, tuple) else (sources,)
     with staying_offline(given["offline"]):
-        return _run_case(source, output, results, given)
+        recipe = _recipe(given)
+        if recipe.session is not None:
+            from .session import run_session
+
+            return run_session(recipe, paths, output, results, given)
+        return _run_case(recipe, _one(recipe, paths, given), output, results, given)
 
 
-def _run_case(source: Path, output: Path, results: list[Any] | None, given: dict[str, Any]) -> int:
+def _one(recipe: Any, sources: tuple[Path, ...], given: dict[str, Any]) -> Path:
+    """The one source of a recipe that takes one contrast."""
+    from mriprep.core import RecipeError
+    from mriprep.session_plan import session_of
+
+    if len(sources) > 1:
+        session_of(recipe)
+    for option in ("mask", "labels"):
+        if len(given[option]) > 1:
+            raise RecipeError(f"--{option} was given {len(given[option])} times for one scan")
+    if given["reference"]:
+        raise RecipeError(
+            f"--reference is for sessions, and the recipe '{recipe.name}' takes one contrast",
+            hint="say which with --contrast, or take --recipe multimodal or brats",
+        )
+    return sources[0]
+
+
+def _run_case(
+    recipe: Any, source: Path, output: Path, results: list[Any] | None, given: dict[str, Any]
+) -> int:
     from mriprep.api import checked_output
     from mriprep.core.age import parse_age
     from mriprep.intake import read_case, with_given_age
     from mriprep.run import execute, listening
 
-    recipe = _recipe(given)
     if given["age"]:
         parse_age(given["age"])  # a slip is told before anything is read
     folder = checked_output(output)
@@ -101,7 +145,7 @@ def _run_case(source: Path, output: Path, results: list[Any] | None, given: dict
             series=given["series"],
             engine=given["dicom_engine"],
         )
-        companions = {k: _companion(given[k], k) for k in ("mask", "labels")}
+        companions = {k: _companion(next(iter(given[k]), None), k) for k in ("mask", "labels")}
         case = with_given_age(case, given["age"])
     contrast = given["contrast"] or case.reference
     grids = {"image": case[contrast].grid}
@@ -122,9 +166,7 @@ def _finish(outcome: Any, folder: Path, with_report: bool) -> int:
     """Write what there is, say where, and the exit code."""
     from mriprep import derivatives
 
-    for warning in outcome.all_warnings:
-        click.secho("note: ", fg="yellow", nl=False, err=True)
-        click.echo(warning, err=True)
+    told(outcome.all_warnings)
     if outcome.failure is None:
         written = derivatives.write(outcome, folder)
     else:
@@ -138,66 +180,82 @@ def _finish(outcome: Any, folder: Path, with_report: bool) -> int:
         write_report(outcome, page, version=version("mriprep"), outputs=written)
         click.echo(f"report: {page}")
     if outcome.failure is not None:
-        failure = outcome.failure
-        click.secho(f"stopped at '{failure.step}': ", fg="red", nl=False, err=True)
-        click.echo(failure.message, err=True)
-        if failure.hint:
-            click.echo(f"hint: {failure.hint}", err=True)
-        context = click.get_current_context(silent=True)
-        if context is not None and context.obj:  # --debug
-            import traceback
-
-            traceback.print_exception(outcome.error)
-        return int(failure.exit_code)
+        return stopped(outcome.failure, outcome.error)
     seconds = sum(s.seconds for s in outcome.steps)
     click.echo(f"{outcome.case.name}: {len(outcome.steps)} steps in {seconds:.1f} s")
+    listed(written)
+    return 0
+
+
+def told(warnings: list[str]) -> None:
+    """Print warnings."""
+    for warning in warnings:
+        click.secho("note: ", fg="yellow", nl=False, err=True)
+        click.echo(warning, err=True)
+
+
+def stopped(failure: Any, error: Exception | None) -> int:
+    """Say why a run stopped, and the exit code."""
+    click.secho(f"stopped at '{failure.step}': ", fg="red", nl=False, err=True)
+    click.echo(failure.message, err=True)
+    if failure.hint:
+        click.echo(f"hint: {failure.hint}", err=True)
+    context = click.get_current_context(silent=True)
+    if context is not None and context.obj and error is not None:  # --debug
+        import traceback
+
+        traceback.print_exception(error)
+    return int(failure.exit_code)
+
+
+def listed(written: list[Path]) -> None:
+    """Print the first of the files that were written."""
     for path in written[:6]:
         click.echo(f"  {path}")
     if len(written) > 6:
         click.echo(f"  and {len(written) - 6} more in {written[-1].parent}")
-    return 0
 
 
 @click.command(context_settings=_HELP, short_help="Say what a recipe would do, reading no voxels.")
-@click.argument("source", type=_FILE, metavar="IN")
+@click.argument("sources", type=_FILE, nargs=-1, required=True, metavar="IN...")
 @_recipe_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for scripts.")
-def plan(source: Path, as_json: bool, **given: Any) -> int:
+def plan(sources: tuple[Path, ...], as_json: bool, **given: Any) -> int:
     """Say what a recipe would do to a scan: steps, engines, grids, memory, time.
 
     Only headers are read, so a wrong parameter, a missing engine or a
     missing template shows within a second.
     """
-    from mriprep.core.age import age_of, parse_age, settle, with_age
-    from mriprep.intake import header
     from mriprep.templates import staying_offline
 
     recipe = _recipe(given)
-    age = parse_age(given["age"], "--age") if given["age"] else None
-    grid, contrast, facts = header(
-        source, **{k: given[k] for k in ("series", "volume", "contrast")}
-    )
-    facts = with_age(facts, settle([age, age_of(facts)]))
-    grids = {k: _grid_of(given[k]) for k in ("mask", "labels") if given[k]}
     with staying_offline(given["offline"]):
-        planned = _plan_of(recipe.informed(facts, contrast), {"image": grid, **grids})
+        if recipe.session is not None:
+            from .session import session_plan
+
+            planned, title = session_plan(recipe, sources, given)
+            labels = [t.name for t in planned.tasks]
+        else:
+            planned, title = _one_plan(recipe, _one(recipe, sources, given), given)
+            labels = [s.name for s in planned.steps]
+    about = planned.to_dict()
     if as_json:
         import json
 
-        click.echo(json.dumps(planned.to_dict(), indent=2))
+        click.echo(json.dumps(about, indent=2))
         return 0
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{planned.recipe} on {source.name}: {grid}", title_justify="left")
+    table = Table(title=title, title_justify="left")
     for column in ("step", "parameters", "engine", "grid afterwards", "MB", "s"):
         numbers = column in ("MB", "s")
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-    for s in planned.steps:
+    for label, s in zip(labels, planned.steps, strict=True):
         parameters = ", ".join(f"{k}={v}" for k, v in s.parameters.items() if k != "engine")
         after = str(s.after) if s.after else "depends on the voxels"
         table.add_row(
-            s.name,
+            label,
             parameters,
             s.engine_version or "",
             after,
@@ -208,10 +266,25 @@ def plan(source: Path, as_json: bool, **given: Any) -> int:
     for name in dict.fromkeys(s.template for s in planned.steps if s.template):
         click.echo(f"template: {name}")
     click.echo(
-        f"device: {planned.device}; about {planned.seconds:.0f} s and"
+        f"device: {about['device']}; about {planned.seconds:.0f} s and"
         f" {planned.memory_mb / 1000:.1f} GB at most"
     )
     return 0
+
+
+def _one_plan(recipe: Any, source: Path, given: dict[str, Any]) -> tuple[Any, str]:
+    """The plan of a recipe that takes one contrast, and what it is a plan of."""
+    from mriprep.core.age import age_of, parse_age, settle, with_age
+    from mriprep.intake import header
+
+    age = parse_age(given["age"], "--age") if given["age"] else None
+    grid, contrast, facts = header(
+        source, **{k: given[k] for k in ("series", "volume", "contrast")}
+    )
+    facts = with_age(facts, settle([age, age_of(facts)]))
+    grids = {k: _grid_of(given[k][0]) for k in ("mask", "labels") if given[k]}
+    planned = _plan_of(recipe.informed(facts, contrast), {"image": grid, **grids})
+    return planned, f"{planned.recipe} on {source.name}: {grid}"
 
 
 @click.command(context_settings=_HELP, short_help="List the presets, or print one.")

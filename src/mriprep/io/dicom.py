@@ -243,6 +243,8 @@ def read_dicom(source: str | Path, convert: Converter, *, series: str | None = N
     # The engine reads some private elements: they complete the standard ones.
     facts = {**volume.meta.get("facts", {}), **chosen.facts}
     volume = volume.replace(source=f"DICOM {chosen}", contrast=contrast)
+    if chosen.patient:
+        volume = volume.replace(patient=chosen.patient)
     return Case(_name(Path(source)), {contrast: volume}, facts)
 
 

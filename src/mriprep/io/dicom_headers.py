@@ -13,7 +13,7 @@ import numpy as np
 from mriprep.core.grid import FloatArray
 
 from .dicom_contrast import guess
-from .dicom_facts import bids_facts, has_agent, private_words, without
+from .dicom_facts import bids_facts, has_agent, patient_token, private_words, without
 from .dicom_values import (
     FRAMES,
     SHARED,
@@ -83,6 +83,8 @@ class Header:
         A guess.
     facts : dict
         BIDS names and units, with ``age`` (years) and ``sex``.
+    patient : str
+        Tells patients apart within this process; never written.
     """
 
     path: Path
@@ -105,6 +107,7 @@ class Header:
     description: str
     contrast: str | None
     facts: dict[str, Any]
+    patient: str = ""
 
 
 def read_header(path: Path) -> Header | None:
@@ -200,6 +203,7 @@ def _header(path: Path, ds: Any) -> Header:
         description=without(description, private),
         contrast=contrast,
         facts=facts,
+        patient=patient_token(ds),
     )
 
 

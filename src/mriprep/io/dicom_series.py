@@ -88,6 +88,8 @@ class Series:
     missing: tuple[int, ...] = ()
     even: bool = True
     facts: dict[str, Any] = field(default_factory=dict, repr=False)
+    #: Tells patients apart within this process; never written.
+    patient: str = field(default="", repr=False)
     #: Keeps the folder of an unpacked archive as long as the files may be read.
     unpacked: Unpacked | None = field(default=None, repr=False, compare=False)
 
@@ -196,6 +198,7 @@ def _series(key: str, group: list[Header], orientations: int, unpacked: Unpacked
         missing=found.missing,
         even=found.even,
         facts=head.facts,
+        patient=head.patient,
         unpacked=unpacked,
     )
 

@@ -42,7 +42,10 @@ _SUFFIXES = (
     "T1w", "T2w", "FLAIR", "PDw", "T1c", "T2starw", "PDT2", "inplaneT1", "inplaneT2", "angio",
     "UNIT1", "T1map", "T2map", "T2starmap", "R1map", "R2map", "PDmap", "bold", "sbref", "dwi", "asl",
 )  # fmt: skip
-_CONTRASTS = {name.lower(): name for name in _SUFFIXES} | {"t1ce": "T1c", "t1gd": "T1c"}
+_CONTRASTS = {name.lower(): name for name in _SUFFIXES} | {
+    "t1": "T1w", "t1n": "T1w", "t1ce": "T1c", "t1gd": "T1c", "t2": "T2w", "t2f": "FLAIR", "flair": "FLAIR",
+    "pd": "PDw",
+}  # fmt: skip
 
 #: Spaces that are the scanner's own world.
 _SCANNER_SPACES = ("native", "scanner")

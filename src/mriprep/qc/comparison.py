@@ -41,6 +41,7 @@ class Comparison:
     windows: str = ""
     plots: tuple[Plot, ...] = ()
     mask_shown: bool = True
+    edges_of: str = "template"
 
     @property
     def has_mask(self) -> bool:

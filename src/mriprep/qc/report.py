@@ -106,7 +106,9 @@ def render(
     asked = [e.step.name for e in outcome.recipe.entries if e.step.name != "convert"]
     grids = outcome.case[outcome.contrast].grid, outcome.image.grid
     return str(
-        _template().render(
+        environment()
+        .get_template("case.html")
+        .render(
             title=title or f"{outcome.case.name} {outcome.contrast}",
             version=version,
             recipe=outcome.recipe.title or outcome.recipe.name,
@@ -131,17 +133,17 @@ def render(
 
 
 @functools.cache
-def _template() -> Any:
+def environment() -> Any:
+    """The templates of reports."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("case.html")
 
 
 def _methods(steps: tuple[StepRecord, ...], cited: list[Citation], version: str) -> str:
@@ -161,7 +163,9 @@ def _methods(steps: tuple[StepRecord, ...], cited: list[Citation], version: str)
 def _section(outcome: Outcome, index: int, said: Mapping[str, Any]) -> Section:
     record = outcome.steps[index]
     declared = {e.step.name: e.step for e in outcome.recipe.entries}.get(record.name)
-    transform, slices = outcome.state.get("transform"), outcome.state.get("slices")
+    # Of the contrasts of a session, all but one are registered to the reference and nothing else.
+    transform = outcome.state.get("to_reference", outcome.state.get("transform"))
+    slices = outcome.state.get("slices")
     facts = words.products(said["facts"])
     pictures: Comparison | None = None
     sheet: tuple[Tile, ...] = ()

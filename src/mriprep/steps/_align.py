@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mriprep import engines
 from mriprep.core import EngineError, EngineMissing, Transform, Volume
 
-from ._anatomy import center_of_mass, surroundings
+from ._anatomy import center_of_mass, looks_stripped, surroundings
 from ._trust import Trust, trust
 
 Doubles = npt.NDArray[np.float64]
@@ -22,6 +22,9 @@ _MARGIN_MM = 8.0
 #: A brain's reach from its middle, where no mask tells (mm).
 _BRAIN_MM = 70.0
 _POINTS = 2000
+#: Of a head that is registered to another person's, this much around its middle counts (mm): necks
+#: and jaws differ more between people, and between fields of view, than heads do.
+_HEAD_MM = 105.0
 
 
 def align(
@@ -72,7 +75,8 @@ def align(
     results: list[tuple[Trust, Transform]] = []
     tried: list[str] = []
     failure: EngineError | None = None
-    for name, run in _attempts(fixed, moving, engine, device):
+    region = None if same_anatomy or looks_stripped(fixed, brain) else head_alone(fixed, points)
+    for name, run in _attempts(fixed, moving, region, engine, device):
         try:
             found = run("affine" if through_affine else model)
         except EngineMissing:
@@ -84,7 +88,7 @@ def align(
             tried.append(name)
             continue
         tried.append(name)
-        results.append((trust(fixed, moving, found, points), found))
+        results.append((trust(fixed, moving, found, points, region), found))
         if results[-1][0].trusted:
             break
     if not results:
@@ -110,21 +114,34 @@ def landmarks(fixed: Volume, brain: Volume | None) -> Doubles:
     return np.asarray(upper[near] if near.sum() > 3 else points, dtype=np.float64)
 
 
+def head_alone(fixed: Volume, points: Doubles) -> Volume:
+    """A ball around the middle of some points (N, 3): a mask on the image's grid."""
+    middle = fixed.grid.to_index(points.mean(axis=0))
+    axes = fixed.affine[:3, :3]
+    index = np.ogrid[tuple(slice(n) for n in fixed.shape)]
+    offset = [i - m for i, m in zip(index, middle, strict=True)]
+    square = sum((sum(a * o for a, o in zip(row, offset, strict=True))) ** 2 for row in axes)
+    return fixed.replace(np.asarray(square <= _HEAD_MM**2), role="mask")
+
+
 def _attempts(
-    fixed: Volume, moving: Volume, engine: str, device: str
+    fixed: Volume, moving: Volume, region: Volume | None, engine: str, device: str
 ) -> Iterator[tuple[str, Callable[[str], Transform]]]:
     """What to try, in order: the engine, a longer search, another engine."""
 
     def native(model: str, **more: Any) -> Transform:
         found: Transform = engines.load("registration", "native").estimate(
-            fixed, moving, model=model, device=device, **more
+            fixed, moving, fixed_mask=region, model=model, device=device, **more
         )
         return found
 
     def other(name: str, model: str, start: Transform | None = None) -> Transform:
-        region = surroundings(fixed, _MARGIN_MM) if name == "elastix" else None
+        inside = region
+        if name == "elastix":
+            shown = surroundings(fixed, _MARGIN_MM)
+            inside = shown if region is None else shown.replace(shown.data & region.data)
         found: Transform = engines.load("registration", name).estimate(
-            fixed, moving, fixed_mask=region, model=model, start=start
+            fixed, moving, fixed_mask=inside, model=model, start=start
         )
         return found
 

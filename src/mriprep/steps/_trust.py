@@ -97,7 +97,13 @@ class Trust:
         return {k: round(float(v), 4) for k, v in vars(self).items()}
 
 
-def trust(fixed: Volume, moving: Volume, transform: Transform, points: Doubles) -> Trust:
+def trust(
+    fixed: Volume,
+    moving: Volume,
+    transform: Transform,
+    points: Doubles,
+    region: Volume | None = None,
+) -> Trust:
     """Measure a registration.
 
     Parameters
@@ -108,11 +114,14 @@ def trust(fixed: Volume, moving: Volume, transform: Transform, points: Doubles) 
         Fixed mm to moving mm; of different people, the affine one that fits.
     points : (N, 3) floats
         Where distances are measured: a brain's points, fixed mm.
+    region : Volume, optional
+        What of the fixed image was registered, a mask on its grid.
     """
     from mriprep.engines.registration._pyramid import Pyramid
     from mriprep.engines.registration.native import COARSE, Pair
 
-    still, floating = Pyramid(fixed), Pyramid(moving)
+    shown, affine = Pyramid(fixed).shown
+    still, floating = Pyramid(fixed, region), Pyramid(moving)
     pair = Pair(still, floating, COARSE)
     matrix = np.asarray(transform.matrix)
     here, *around = pair.values([matrix, *_near(matrix, still.center), *_far(matrix, still.center)])
@@ -123,7 +132,7 @@ def trust(fixed: Volume, moving: Volume, transform: Transform, points: Doubles) 
         "far": _loss(here, np.array(around[count:])),
         "drift": drift,
         "edges": _edges(still, floating, matrix),
-        "cover": _cover(still, floating, matrix),
+        "cover": _cover(shown, affine, floating, matrix, still.region if region else None),
         "scale": scale,
     }
     return Trust(_logistic(measures), **measures)
@@ -214,12 +223,19 @@ def _edges(still: Any, floating: Any, matrix: Doubles) -> float:
     return float((cosine**2).mean())
 
 
-def _cover(still: Any, floating: Any, matrix: Doubles) -> float:
-    """Dice overlap of what the two images show, at 4 mm, over the fixed image's field of view."""
+def _cover(
+    shown: npt.NDArray[np.bool_],
+    affine: Doubles,
+    floating: Any,
+    matrix: Doubles,
+    region: npt.NDArray[np.bool_] | None,
+) -> float:
+    """Dice overlap of what the two images show, on the fixed image's 4 mm grid, within the region."""
     from mriprep.kernels import sample
 
-    shown, affine = still.shown
     other, other_affine = floating.shown
     to_other = (np.linalg.inv(other_affine) @ matrix @ affine)[:3]
     seen = sample.nearest(other.view(np.uint8), to_other, shown.shape) > 0
+    if region is not None:
+        shown, seen = shown & region, seen & region
     return float(2 * (shown & seen).sum() / max(int(shown.sum() + seen.sum()), 1))

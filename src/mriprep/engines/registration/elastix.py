@@ -52,7 +52,6 @@ _PRESET: dict[str, tuple[str, ...]] = {
     "WriteResultImage": ("false",),
 }
 _TRANSFORMS = {"rigid": "EulerTransform", "affine": "AffineTransform"}
-_CENTRES = {"fov": "GeometricalCenter", "mass": "CenterOfGravity"}
 _THREADS = 2
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -64,7 +63,7 @@ def estimate(
     fixed_mask: Volume | None = None,
     moving_mask: Volume | None = None,
     model: Literal["rigid", "affine"] = "rigid",
-    start: Literal["fov", "mass"] | Transform = "fov",
+    start: Transform | None = None,
 ) -> Transform:
     """Find the transform that brings the moving image onto the fixed one.
 
@@ -76,9 +75,9 @@ def estimate(
         Where samples are drawn; what of the moving image counts.
     model : {"rigid", "affine"}
         6 or 12 degrees of freedom. The affine one starts from the rigid result.
-    start : {"fov", "mass"} or Transform
-        Where to begin: middles of the fields of view laid upon each other,
-        centres of mass, or a transform (fixed mm to moving mm).
+    start : Transform, optional
+        Where to begin (fixed mm to moving mm); middles of the fields of view
+        laid upon each other, otherwise.
 
     Returns
     -------
@@ -96,18 +95,15 @@ def estimate(
     from itk import itkElastixRegistrationMethodPython as method_module
 
     grid = moving.grid
-    begin = start.matrix if isinstance(start, Transform) else np.eye(4)
-    if isinstance(start, Transform):
-        # An image whose header is moved needs no file of initial parameters.
-        moving, moving_mask = _moved(moving, start), moving_mask and _moved(moving_mask, start)
+    if start is None:
+        start = Transform.rigid(translation=moving.grid.center - fixed.grid.center)
+    # An image whose header is moved needs no file of initial parameters.
+    moving, moving_mask = _moved(moving, start), moving_mask and _moved(moving_mask, start)
     parameters = parameter_module.elastixParameterObject_New()
     for stage in ("rigid",) if model == "rigid" else ("rigid", "affine"):
         preset = {**_PRESET, "Transform": (_TRANSFORMS[stage],)}
         if stage == "rigid":
-            automatic = not isinstance(start, Transform)
-            preset["AutomaticTransformInitialization"] = (str(automatic).lower(),)
-            if not isinstance(start, Transform):
-                preset["AutomaticTransformInitializationMethod"] = (_CENTRES[start],)
+            preset["AutomaticTransformInitialization"] = ("false",)
         parameters.AddParameterMap(preset)
 
     method = method_module.itkElastixRegistrationMethodIF3IF3_New()
@@ -133,8 +129,7 @@ def estimate(
     except RuntimeError as error:
         raise EngineError(
             f"elastix could not register the images: {_reason(error)}",
-            hint="do the two overlap? `mriprep inspect` shows where each lies; if their origins"
-            ' are far apart, lay their centres of mass upon each other first: start="mass"',
+            hint="do the two overlap? `mriprep inspect` shows where each lies",
         ) from error
     result = method.GetTransformParameterObject()
     matrix = np.eye(4)
@@ -143,7 +138,7 @@ def estimate(
         # elastix composes T(x) = T_last(... T_first(x)).
         matrix = _matrix(stage_map) @ matrix
     return Transform(
-        begin @ _LPS @ matrix @ _LPS,
+        start.matrix @ _LPS @ matrix @ _LPS,
         fixed.grid,
         grid,
         meta={"engine": "elastix", "engine_version": ENGINE.version, "model": model},

@@ -1,0 +1,98 @@
+"""Mutual information: a plain histogram's value, the gradient against differences, torch, threads."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mriprep.kernels.mutual import BINS, Samples
+
+
+def material(seed=0, count=12000):
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.normal(size=(24, 22, 20)), 2)
+    moving = np.float32((noise - noise.min()) / np.ptp(noise) * (BINS - 1))
+    points = rng.uniform(0, 1, (count, 3)) * (26, 24, 22) - 2
+    values = ndimage.map_coordinates(moving, points.T, order=1, mode="nearest")
+    bins = (BINS - 1 - values + 0.5).astype(np.uint8)
+    return points, bins, moving
+
+
+MATRIX = np.array([[1.0, 0.03, -0.02, 0.4], [-0.04, 0.98, 0.01, 0.3], [0.02, 0, 1.03, -0.6]])
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("count", [3000, 12000])
+def test_the_gradient_is_that_of_the_value(overlap, count):
+    samples = Samples(*material(count=count))
+    value, found = samples.gradient(MATRIX, overlap)
+    assert value == pytest.approx(samples.values([MATRIX], overlap)[0], rel=1e-6)
+    step = 3e-4
+    for row in range(3):
+        for column in range(4):
+            there, here = MATRIX.copy(), MATRIX.copy()
+            there[row, column] += step
+            here[row, column] -= step
+            slope = (samples.gradient(there, overlap)[0] - samples.gradient(here, overlap)[0]) / (
+                2 * step
+            )
+            assert found[row, column] == pytest.approx(slope, rel=0.05, abs=0.01 * abs(found).max())
+
+
+def test_what_does_not_overlap_tells_nothing():
+    away = MATRIX.copy()
+    away[:, 3] += 1000
+    value, slope = Samples(*material()).gradient(away)
+    assert value == 0
+    assert not slope.any()
+
+
+def test_alike_is_more_than_unlike():
+    points, bins, moving = material()
+    samples = Samples(points, bins, moving)
+    shifted = np.eye(4)[:3]
+    shifted[:, 3] = 3
+    right, wrong = samples.values([np.eye(4)[:3], shifted])
+    assert right > 2 * wrong
+
+
+def test_a_mask_leaves_samples_out():
+    points, bins, moving = material()
+    mask = np.zeros(moving.shape, np.uint8)
+    assert Samples(points, bins, moving, mask).values([MATRIX])[0] == 0
+    mask[:] = 1
+    assert Samples(points, bins, moving, mask).values([MATRIX]) == pytest.approx(
+        Samples(points, bins, moving).values([MATRIX])
+    )
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_torch_gives_the_same(masked):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from mriprep.kernels.mutual_torch import Samples as TorchSamples
+
+    points, bins, moving = material()
+    mask = np.uint8(moving > 10) if masked else None
+    ours, theirs = (
+        Samples(points, bins, moving, mask),
+        TorchSamples(points, bins, moving, mask, "cpu"),
+    )
+    np.testing.assert_allclose(theirs.values([MATRIX]), ours.values([MATRIX]), rtol=1e-3)
+    for overlap in (True, False):
+        (a, da), (b, db) = ours.gradient(MATRIX, overlap), theirs.gradient(MATRIX, overlap)
+        assert b == pytest.approx(a, rel=1e-3)
+        np.testing.assert_allclose(db, da, atol=0.01 * np.abs(da).max())
+
+
+def test_threads_change_nothing():
+    samples = Samples(*material())
+    before = numba.get_num_threads()
+    found = []
+    for number in {1, before}:
+        numba.set_num_threads(number)
+        found.append(samples.gradient(MATRIX))
+    numba.set_num_threads(before)
+    assert found[0][0] == found[-1][0]
+    np.testing.assert_array_equal(found[0][1], found[-1][1])
