@@ -119,6 +119,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "chain": chain(outcome).summary(),
         "seconds": round(sum(s.seconds for s in outcome.steps), 2),
         "warnings": outcome.all_warnings,
+        "doubts": outcome.doubts,
         "failure": outcome.failure.to_dict() if outcome.failure else None,
         "methods": methods_text(tuple(outcome.steps), version("mriprep")),
         "references": [
@@ -197,6 +198,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     common = {
         "SpatialReference": _reference(outcome),
         "Sources": [str(outcome.case[outcome.contrast].meta.get("file", outcome.contrast))],
+        **({"Doubts": outcome.doubts} if outcome.doubts else {}),
     }
     found = [
         (

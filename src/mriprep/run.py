@@ -14,7 +14,18 @@ import numpy.typing as npt
 
 from . import plan as planning
 from . import snapshot
-from .core import Case, Grid, InputError, MriprepError, MriprepWarning, Role, Transform, Volume
+from .core import (
+    Case,
+    Doubt,
+    DoubtWarning,
+    Grid,
+    InputError,
+    MriprepError,
+    MriprepWarning,
+    Role,
+    Transform,
+    Volume,
+)
 from .declare import Step, keeping
 from .entries import Entry
 from .recipe import Recipe
@@ -78,6 +89,11 @@ class Outcome:
     def all_warnings(self) -> list[str]:
         """Every warning, in order, each once."""
         return list(dict.fromkeys([*self.warnings, *(w for s in self.steps for w in s.warnings)]))
+
+    @property
+    def doubts(self) -> list[str]:
+        """Those warnings that say: look before you use this."""
+        return [w for w in self.all_warnings if isinstance(w, Doubt)]
 
 
 def execute(
@@ -300,6 +316,7 @@ def listening() -> Iterator[list[str]]:
         yield said
     for w in caught:
         if issubclass(w.category, MriprepWarning):
-            said.append(str(w.message))
+            text = str(w.message)
+            said.append(Doubt(text) if issubclass(w.category, DoubtWarning) else text)
         else:
             python_warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)

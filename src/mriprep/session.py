@@ -68,7 +68,8 @@ class SessionOutcome:
         """Every warning, those of the whole session first, others with their contrast."""
         said = list(dict.fromkeys(w for o in self.outcomes.values() for w in o.warnings))
         for contrast, outcome in self.outcomes.items():
-            said += [f"{contrast}: {w}" for w in outcome.all_warnings if w not in outcome.warnings]
+            its_own = [w for w in outcome.all_warnings if w not in outcome.warnings]
+            said += [type(w)(f"{contrast}: {w}") for w in its_own]
         return said
 
 

@@ -393,3 +393,18 @@ def test_what_the_plan_refuses_is_never_begun():
     with pytest.raises(RecipeError, match="needs a mask"):
         run("denoise", "apply_mask", progress=lambda *a: told.append(a))
     assert told == []
+
+
+def test_doubts_are_told_apart_from_other_warnings():
+    """What was flagged is on record, and in the words that the page begins with."""
+    import warnings
+
+    from mriprep.core import Doubt, DoubtWarning
+    from mriprep.core.errors import MriprepWarning
+    from mriprep.run import listening
+
+    with listening() as said:
+        warnings.warn("odd", MriprepWarning, stacklevel=1)
+        warnings.warn("look at this", DoubtWarning, stacklevel=1)
+    assert said == ["odd", "look at this"]
+    assert [isinstance(w, Doubt) for w in said] == [False, True]

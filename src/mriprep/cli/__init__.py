@@ -106,7 +106,7 @@ def cli() -> None:
 
     Add --debug to any command to see where an error came from. Exit codes:
     0 all good, 1 processing or writing failed, 2 the input or the command was not right,
-    3 partly done.
+    3 partly done, 4 all is written, and something of it is doubtful: look before you use it.
     """  # noqa: D301
 
 

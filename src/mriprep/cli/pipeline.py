@@ -9,6 +9,8 @@ import click
 
 from mriprep.core import Grid, Volume
 
+from .telling import doubted, told
+
 _FILE = click.Path(path_type=Path)
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -184,14 +186,7 @@ def _finish(outcome: Any, folder: Path, with_report: bool) -> int:
     seconds = sum(s.seconds for s in outcome.steps)
     click.echo(f"{outcome.case.name}: {len(outcome.steps)} steps in {seconds:.1f} s")
     listed(written)
-    return 0
-
-
-def told(warnings: list[str]) -> None:
-    """Print warnings."""
-    for warning in warnings:
-        click.secho("note: ", fg="yellow", nl=False, err=True)
-        click.echo(warning, err=True)
+    return doubted(outcome.doubts)
 
 
 def stopped(failure: Any, error: Exception | None) -> int:

@@ -9,7 +9,8 @@ import click
 
 from mriprep.core import Case
 
-from .pipeline import listed, stopped, told
+from .pipeline import listed, stopped
+from .telling import doubted, told
 
 
 def run_session(
@@ -80,7 +81,7 @@ def _finish(done: Any, folder: Path, with_report: bool) -> int:
         f" {done.seconds:.1f} s"
     )
     listed([path for paths in written.values() for path in paths])
-    return 0
+    return doubted([d for o in done.outcomes.values() for d in o.doubts])
 
 
 def session_plan(recipe: Any, sources: tuple[Path, ...], given: dict[str, Any]) -> tuple[Any, str]:

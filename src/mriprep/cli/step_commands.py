@@ -10,9 +10,11 @@ from typing import Any, get_args, get_origin
 
 import click
 
-from mriprep.core import Case, InputError, MriprepError, OutputError, Role, Transform, Volume
+from mriprep.core import Case, Doubt, InputError, MriprepError, OutputError, Role, Transform, Volume
 from mriprep.core.errors import nearest
 from mriprep.declare import Input, Parameter, Step, keeping
+
+from .telling import doubted, told
 
 _FILE = click.Path(path_type=Path)
 _TRANSFORM_ENDINGS = (".tfm", ".txt", ".mat")
@@ -186,8 +188,7 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     with listening() as said, keeping() as kept, working(step.name):
         result = getattr(_module(step), step.name)(**{**arguments, **checked})
     seconds = time.perf_counter() - began
-    for warning in said:
-        click.echo(f"note: {warning}", err=True)
+    told(said)
     written = _write(step, result, output_path, checked)
     facts = {k: v for k, v in kept.items() if not isinstance(v, Volume)}
     for name, product in facts.items():
@@ -203,6 +204,8 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     paths = [*written, record] if record and record not in written else written
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     click.echo(f"wrote {', '.join(str(p) for p in paths[:3])}{more}", err=True)
+    if code := doubted([w for w in said if isinstance(w, Doubt)]):
+        click.get_current_context().exit(code)
 
 
 def _in_words(product: Any) -> str:

@@ -2,6 +2,7 @@
 
 from .case import Case
 from .errors import (
+    Doubt,
     DoubtWarning,
     EngineError,
     EngineMissing,
@@ -19,6 +20,7 @@ from .volume import Role, Volume
 
 __all__ = [
     "Case",
+    "Doubt",
     "DoubtWarning",
     "EngineError",
     "EngineMissing",

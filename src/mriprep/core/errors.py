@@ -83,6 +83,14 @@ class DoubtWarning(MriprepWarning):
     """A result that may well be wrong: somebody must look before it is used."""
 
 
+class Doubt(str):
+    """The text of a :class:`DoubtWarning`, among other warnings' texts."""
+
+    __slots__ = ()
+    #: Exit status of the command line where all is written and something is doubtful.
+    exit_code = 4
+
+
 def nearest(name: str, accepted: Iterable[object]) -> str:
     """Say which of the accepted names is meant, for hints: ``"did you mean 'n4'? accepted: ..."``."""
     names = sorted(map(str, accepted))

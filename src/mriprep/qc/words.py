@@ -133,7 +133,10 @@ def verdict(record: Mapping[str, Any]) -> str:
         return f"Stopped at {failure['step']}: {failure['message']}"
     steps, warnings = len(record["steps"]), len(record["warnings"])
     time = duration(record["seconds"])
-    return f"Finished: {count(steps, 'step')} in {time}, {count(warnings, 'warning')}"
+    done = f"{count(steps, 'step')} in {time}, {count(warnings, 'warning')}"
+    if record.get("doubts"):
+        return f"Doubtful: look at the pictures before you use this ({done})"
+    return f"Finished: {done}"
 
 
 def plain(value: Any) -> str:
