@@ -45,6 +45,8 @@ from _registration_scenes import (
 
 from mriprep import engines
 from mriprep.core import EngineError, EngineMissing, Grid, Transform, Volume
+from mriprep.steps._align import head_alone
+from mriprep.steps._align import landmarks as landmarks_of
 
 PARTS = ("capture", "precision", "landmarks", "time", "threads")
 
@@ -77,11 +79,12 @@ def main() -> int:
 
 
 def rigid(engine: str, pair: Pair, fixed: Volume, moving: Volume, points: np.ndarray) -> Transform:
-    """A rigid transform: at once within a person, through an affine one between people."""
+    """A rigid transform as the step finds it: at once within a person, through an affine one between people."""
     estimate = engines.load("registration", engine).estimate
     if pair.same:
         return estimate(fixed, moving)
-    return estimate(fixed, moving, model="affine").rigid_part(points)
+    region = head_alone(fixed, landmarks_of(fixed, None))
+    return estimate(fixed, moving, fixed_mask=region, model="affine").rigid_part(points)
 
 
 # -- capture ----------------------------------------------------------------------------------
@@ -185,12 +188,8 @@ def _same_answer(
 def _forth_and_back(short: bool, lines: list[Line]) -> Line:
     off = []
     for pair in phantom_pairs() if short else real_pairs(folder()):
-        model = "rigid" if pair.same else "affine"
-        estimate = engines.load("registration", "native").estimate
-        forth = estimate(pair.fixed, pair.moving, model=model)
-        back = estimate(pair.moving, pair.fixed, model=model)
-        if not pair.same:
-            forth, back = forth.rigid_part(pair.points), back.rigid_part(forth(pair.points))
+        forth = rigid("native", pair, pair.fixed, pair.moving, pair.points)
+        back = rigid("native", pair, pair.moving, pair.fixed, forth(pair.points))
         off.append((back @ forth).distance(Transform.identity(), pair.points))
         print(f"  forward and backward: {pair.name:<40}{off[-1]:.3f} mm", flush=True)
     text = f"{sum(e < 0.2 for e in off)} of {len(off)} (median {np.median(off):.3f}, most {max(off):.3f} mm)"

@@ -24,7 +24,14 @@ Floats = npt.NDArray[np.float32]
 THRESHOLD = 0.5
 
 #: Of the logistic model, by measure; ``bias`` is its constant.
-WEIGHTS = {"bias": 0.0, "near": 1.0, "far": 1.0, "drift": -1.0, "edges": 1.0, "cover": 1.0}
+WEIGHTS = {
+    "bias": -17.459,
+    "near": 7.819,
+    "far": 0.957,
+    "drift": -0.713,
+    "edges": 6.053,
+    "cover": 17.978,
+}
 
 #: How far a pose is nudged (mm) and tilted (degrees) to see whether it is the best of its
 #: neighbourhood, and turned to see whether it stands out at all.
@@ -39,7 +46,7 @@ _MOST_DRIFT = 15.0
 
 
 #: What each measure is of right registrations, in the middle; and what to say of it.
-_USUAL = {"near": 0.3, "far": 0.5, "drift": 0.5, "edges": 0.5, "cover": 0.9}
+_USUAL = {"near": 0.21, "far": 0.58, "drift": 0.96, "edges": 0.75, "cover": 0.89}
 _WORDS = {
     "near": "nudged by a centimetre the images would be as alike: loss {:.2f}",
     "far": "turned by 90 or 180 degrees the images would be as alike: loss {:.2f}",
