@@ -150,7 +150,7 @@ def main() -> None:
     folder = os.environ.get("MRIPREP_TEST_DATA")
     if not folder:
         sys.exit("set MRIPREP_TEST_DATA to the folder of real scans")
-    rows, right, group, kinds = [], [], [], []
+    rows, scores, right, group, kinds = [], [], [], [], []
     for number, (name, still, floating, same) in enumerate(
         list(pairs(Path(folder)))[: given.pairs]
     ):
@@ -159,14 +159,14 @@ def main() -> None:
         for kind, is_right, image, transform, points in cases(fixed, moving, same, number):
             trust = _trust.trust(fixed, image, transform, points, region)
             rows.append([getattr(trust, m) for m in MEASURES])
+            scores.append(trust.score)
             right.append(is_right)
             group.append(number)
             kinds.append(kind)
             facts = "  ".join(f"{k} {v:6.3f}" for k, v in trust.facts().items())
             print(f"{name:<28} {kind:<26} {facts}", flush=True)
     x, good, groups = np.array(rows), np.array(right), np.array(group)
-    weights = np.array([_trust.WEIGHTS[m] for m in MEASURES])
-    score = 1 / (1 + np.exp(-(x @ weights + _trust.WEIGHTS["bias"])))
+    score = np.array(scores)
     print(
         f"\narea under the ROC curve: {area(score, good):.4f} ({good.sum()} right, {(~good).sum()} spoilt)"
     )

@@ -33,6 +33,10 @@ WEIGHTS = {
     "cover": 17.978,
 }
 
+#: The least `near` that does not count against a result; right ones of real heads have 0.076 and
+#: more.
+_SHARP = 0.07
+
 #: How far a pose is nudged (mm) and tilted (degrees) to see whether it is the best of its
 #: neighbourhood, and turned to see whether it stands out at all.
 _NUDGES_MM = (8.0, 16.0)
@@ -147,7 +151,9 @@ def trust(
 
 def _logistic(measures: dict[str, float]) -> float:
     total = WEIGHTS["bias"] + sum(w * measures[k] for k, w in WEIGHTS.items() if k != "bias")
-    return float(1 / (1 + np.exp(-np.clip(total, -50, 50))))
+    # A pose that is not the best of its neighbourhood is not trusted, whatever else speaks for it.
+    sharp = float(np.clip(measures["near"] / _SHARP, 0, 1))
+    return float(sharp / (1 + np.exp(-np.clip(total, -50, 50))))
 
 
 def _loss(here: float, others: Doubles) -> float:
