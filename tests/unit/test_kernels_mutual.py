@@ -96,3 +96,16 @@ def test_threads_change_nothing():
     numba.set_num_threads(before)
     assert found[0][0] == found[-1][0]
     np.testing.assert_array_equal(found[0][1], found[-1][1])
+
+
+def test_on_a_gpu():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU on this machine")
+    from mriprep.engines.registration import native
+    from mriprep.phantom import head, template
+
+    fixed, moving = template(spacing=3), head("T2w", spacing=3, labels=False, seed=4).image
+    on_cpu = native.estimate(fixed, moving)
+    on_gpu = native.estimate(fixed, moving, device="cuda")
+    assert on_gpu.distance(on_cpu, fixed.grid.corners) < 0.05
