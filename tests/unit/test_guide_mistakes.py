@@ -102,13 +102,14 @@ def test_labels_are_not_interpolated_as_images() -> None:
 
 
 def test_a_failing_step_is_not_hidden(monkeypatch) -> None:
-    from mriprep.engines.registration import elastix
+    from mriprep.engines.registration import elastix, native
 
     def fails(*_: object, **__: object) -> None:
         raise mp.EngineError("the images do not overlap", hint="look at them")
 
+    monkeypatch.setattr(native, "estimate", fails)
     monkeypatch.setattr(elastix, "estimate", fails)
-    recipe = load({"steps": [{"register": {"focus": "head"}}, {"resample": {"spacing": 2.0}}]})
+    recipe = load({"steps": ["register", {"resample": {"spacing": 2.0}}]})
     stripped = template("T1w", spacing=4)
     brain = mp.apply_mask(stripped, mp.resample(head(spacing=4, labels=False).brain, to=stripped))
     outcome = execute(recipe, mp.Case("sub-x", {"T1w": brain}))
@@ -117,7 +118,7 @@ def test_a_failing_step_is_not_hidden(monkeypatch) -> None:
     assert outcome.failure.hint == "look at them"
     assert outcome.failure.exit_code != 0
     with pytest.raises(mp.EngineError):
-        mp.recipe({"steps": [{"register": {"focus": "head"}}]})(brain)
+        mp.recipe({"steps": ["register"]})(brain)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def trust(
 def _logistic(measures: dict[str, float]) -> float:
     total = WEIGHTS["bias"] + sum(w * measures[k] for k, w in WEIGHTS.items() if k != "bias")
     # A pose that is not the best of its neighbourhood is not trusted, whatever else speaks for it.
-    sharp = float(np.clip(measures["near"] / _SHARP, 0, 1))
+    sharp = float(np.clip(measures["near"] / _SHARP, 0.01, 1))
     return float(sharp / (1 + np.exp(-np.clip(total, -50, 50))))
 
 
