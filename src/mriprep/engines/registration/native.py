@@ -100,11 +100,12 @@ class Effort(NamedTuple):
     keep: int
 
 
-_USUAL = Effort(600, (20.0, 40.0), 64, 6)
-_THOROUGH = Effort(1500, (20.0, 40.0, 60.0), 200, 16)
+_USUAL = Effort(600, (20.0, 40.0), 64, 20)
+_THOROUGH = Effort(1500, (20.0, 40.0, 60.0), 200, 32)
 
-#: Results that lie nearer to a better one than this are the same (mm).
-_APART_MM = 6.0
+#: Results that lie nearer to a better one than this are the same (mm): after the search, whose results
+#: are rough, and later.
+_APART_MM = (15.0, 6.0)
 #: The objective in units that make the optimiser's first step about a millimetre.
 _GAIN = 100.0
 
@@ -179,7 +180,10 @@ def estimate(
     for stage, freedom, overlap in stages:
         pair = Pair(still, floating, stage, device)
         found = _best(
-            [pair.refined(f.matrix, freedom, overlap) for f in found], stage.keep, still.center
+            [pair.refined(f.matrix, freedom, overlap) for f in found],
+            stage.keep,
+            still.center,
+            _APART_MM[1],
         )
     return Transform(
         found[0].matrix,
@@ -198,7 +202,7 @@ def _searched(still: Pyramid, floating: Pyramid, effort: Effort, device: str) ->
     best = values.max(axis=1)
     order = np.argsort(-best, kind="stable")[: effort.refined]
     found = [pair.refined(starts[n, place[n]], "rigid", True) for n in order if best[n] > 0]
-    return _best(found, effort.keep, still.center)
+    return _best(found, effort.keep, still.center, _APART_MM[0])
 
 
 class Pair:
@@ -261,14 +265,14 @@ def _starts(still: Pyramid, floating: Pyramid, effort: Effort) -> Doubles:
     return starts
 
 
-def _best(found: Sequence[Found], keep: int, center: Doubles) -> list[Found]:
+def _best(found: Sequence[Found], keep: int, center: Doubles, apart: float) -> list[Found]:
     """The best results that lie apart from each other, best first."""
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * _pose.RADIUS_MM
     points = np.asarray(center + corners / np.sqrt(3), dtype=np.float64)
     kept: list[tuple[Found, Doubles]] = []
     for one in sorted(found, key=lambda f: -f.value):
         mapped = points @ one.matrix[:3, :3].T + one.matrix[:3, 3]
-        if all(np.linalg.norm(mapped - m, axis=1).mean() > _APART_MM for _, m in kept):
+        if all(np.linalg.norm(mapped - m, axis=1).mean() > apart for _, m in kept):
             kept.append((one, mapped))
         if len(kept) == keep:
             break
