@@ -40,6 +40,12 @@ class Found:
     chain: Chain
     path: Path | None = None
 
+    @property
+    def reference(self) -> bool:
+        """Whether it is of the reference of a session of several contrasts."""
+        session = self.content.get("session") or {}
+        return session.get("reference") == self.content.get("contrast")
+
     def slices(self) -> tuple[str | None, Grid]:
         """The plane in which the run cut slices, if it did, and the grid that they were cut from."""
         for step in reversed(self.content["steps"]):
@@ -142,6 +148,9 @@ def _only(found: Iterable[Found], grid: Grid | None, where: str, near: Path | No
     fitting = list(different.values())
     if len(fitting) > 1 and grid is not None:
         fitting = [f for f in fitting if f.chain.final.matches(grid, 0.1)]
+    if len(fitting) > 1:
+        # Of a session, whose contrasts share the final grid, the reference's scan is meant.
+        fitting = [f for f in fitting if f.reference] or fitting
     if len(fitting) == 1:
         return fitting[0]
     if not every:
