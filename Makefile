@@ -35,7 +35,7 @@ lint: env
 	$(BIN)/lint-imports
 
 pytest: env
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 test: lint pytest
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,9 +88,7 @@ def test_child(dicom):
 
 
 def test_four_series_in_a_flat_folder(dicom):
-    start = time.perf_counter()
     found = quiet(scan, dicom(MIXED))
-    assert time.perf_counter() - start < 5  # about 0.3 s on an idle machine
     assert [(s.key, s.contrast, s.slices) for s in found] == [
         ("5", "T1w", 175),
         ("6", "T2w", 55),
