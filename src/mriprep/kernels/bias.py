@@ -22,6 +22,12 @@ Integers = npt.NDArray[np.int64]
 #: Parts that the work is divided into, whatever the number of threads.
 BLOCKS = 16
 
+#: Voxels below which the loops are left to one thread: a loop over so many takes about a millisecond,
+#: and the threads of a busy machine are waited for longer than that, hundreds of times a field.
+_FEW = 2**17
+
+_FAST = {"reassoc", "contract", "nsz", "nnan"}
+
 #: Up to this size of an update, a short series stands for the exponential (error below 2e-6).
 _SMALL = 0.5
 
@@ -66,8 +72,7 @@ def runs_of(mask: npt.NDArray[np.bool_]) -> Runs:
     return Runs(np.ascontiguousarray(first[:, :2]), spans, starts, blocks, size)
 
 
-@nb.njit(parallel=True, cache=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
-def _update(
+def _updated(
     v: Any, rows: Any, spans: Any, starts: Any, blocks: Any, cx: Any, wy: Any, fy: Any, wz: Any,
     lo: Any, hi: Any, small: bool, sums: Any,
 ) -> None:  # fmt: skip
@@ -129,8 +134,7 @@ def _update(
         sums[b, 0], sums[b, 1], sums[b, 2], sums[b, 3] = low, high, total, squares
 
 
-@nb.njit(parallel=True, cache=True)
-def _histogram(
+def _binned(
     v: Any, weights: Any, starts: Any, blocks: Any, low: float, scale: float, counts: Any
 ) -> None:
     """Linear binning of v; counts is (blocks, bins + 1). Weights of length 0 stand for ones."""
@@ -147,8 +151,7 @@ def _histogram(
             counts[b, i + 1] += f * w
 
 
-@nb.njit(parallel=True, cache=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
-def _project(
+def _projected(
     v: Any, weights: Any, table: Any, low: float, scale: float,
     rows: Any, spans: Any, starts: Any, blocks: Any,
     ux: Any, fx: Any, uy: Any, fy: Any, uz: Any, lo: Any, hi: Any, sums: Any,
@@ -209,6 +212,14 @@ def _project(
                         plane[q, c] = 0.0
 
 
+_update_alone = nb.njit(cache=True, fastmath=_FAST)(_updated)
+_update = nb.njit(parallel=True, cache=True, fastmath=_FAST)(_updated)
+_histogram_alone = nb.njit(cache=True)(_binned)
+_histogram = nb.njit(parallel=True, cache=True)(_binned)
+_project_alone = nb.njit(cache=True, fastmath=_FAST)(_projected)
+_project = nb.njit(parallel=True, cache=True, fastmath=_FAST)(_projected)
+
+
 class Voxels:
     """The log intensities in a mask, from which a field is taken step by step.
 
@@ -237,7 +248,8 @@ class Voxels:
         """Counts of ``(value - low) * scale``, each voxel shared by the two nearest bins."""
         counts = np.zeros((BLOCKS, bins + 1))
         runs = self.runs
-        _histogram(self.values, self.weights, runs.starts, runs.blocks, low, scale, counts)
+        work = _histogram if self.values.size > _FEW else _histogram_alone
+        work(self.values, self.weights, runs.starts, runs.blocks, low, scale, counts)
         return np.asarray(counts.sum(0)[:bins])
 
     def fit(self, table: Doubles, low: float, scale: float, axes: list[Basis]) -> Doubles:
@@ -261,7 +273,8 @@ class Voxels:
             planes += x.weights[:, tap, None, None].astype(np.float32) * small[x.first + tap]
         sums = np.zeros((BLOCKS, 4))
         along = z.dense()
-        _update(
+        work = _update if self.values.size > _FEW else _update_alone
+        work(
             self.values, self.runs.rows, self.runs.spans, self.runs.starts, self.runs.blocks,
             planes, y.weights.astype(np.float32), y.first, along, *_support(along),
             bool(np.abs(update).max() <= _SMALL), sums,
@@ -281,7 +294,8 @@ class Voxels:
         x, y, z = axes
         sums = np.zeros((BLOCKS, x.size, y.size, z.size))
         along = z.dense(weights[2])
-        _project(
+        work = _project if self.values.size > _FEW else _project_alone
+        work(
             self.values, self.weights, table, np.float32(low), np.float32(scale),
             self.runs.rows, self.runs.spans, self.runs.starts, self.runs.blocks,
             weights[0].astype(np.float32), x.first, weights[1].astype(np.float32), y.first,

@@ -17,12 +17,24 @@ def positive(values: FloatImage, image: Volume, mask: Volume | None, step: str) 
     """Where an image's finite voxels are positive within the mask, bool, the image's shape.
 
     Without a mask, within what Otsu's threshold keeps of the image.
+
+    Raises
+    ------
+    GeometryError
+        If the mask is not on the image's grid.
+    InputError
+        If the mask is empty, or there is none and the image is constant.
     """
     if mask is None:
         inside = foreground(image, step)
     else:
         on_grid(mask, image.grid, step)
         inside = np.asarray(mask.data)
+        if not inside.any():
+            raise InputError(
+                f"{step}: the mask is empty",
+                hint=f"give a mask that holds what matters, or none: {step} then takes the foreground",
+            )
     return inside & (values > 0)
 
 
