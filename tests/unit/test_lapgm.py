@@ -241,6 +241,14 @@ def test_the_system_is_the_voxels() -> None:
     assert products < 60
 
 
+def test_the_inverse_is_one() -> None:
+    root = np.random.default_rng(3).normal(size=(60, 70))
+    matrix = root @ root.T + np.diag(np.logspace(-3, 5, 60))
+    np.testing.assert_allclose(
+        _lapgm.inverted(matrix), np.linalg.inv(matrix), rtol=1e-6, atol=1e-12
+    )
+
+
 def test_roughness_is_the_laplacians() -> None:
     n, spacing = 7, 1.5
     chain = np.diag(np.r_[1, np.full(n - 2, 2), 1]) - np.eye(n, k=1) - np.eye(n, k=-1)

@@ -79,13 +79,18 @@ def test_too_little_is_refused(phantom) -> None:
         mp.n4(phantom.image, elsewhere)
 
 
-def test_two_slices_and_thick_slices() -> None:
-    rng = np.random.default_rng(0)
-    for shape, spacing in (((40, 40, 2), (1, 1, 5.5)), ((48, 44, 14), (0.9, 0.9, 5.5))):
-        x = np.linspace(-1, 1, shape[0])[:, None, None]
-        data = (100 + rng.normal(0, 3, shape)) * np.exp(0.3 * x)
-        data[:4] = rng.uniform(0, 5, (4, *shape[1:]))
-        corrected = mp.n4(mp.Volume(data, np.diag([*spacing, 1.0])))
-        assert np.isfinite(corrected.data).all()
-        bright = data[8:-8] > 20
-        assert corrected.data[8:-8][bright].std() < data[8:-8][bright].std()
+def test_a_lattice_beyond_reason_is_refused(phantom) -> None:
+    for engine in ("native", "sitk"):
+        with pytest.raises(mp.InputError, match="spline_distance = 5 mm and levels = 4") as error:
+            mp.n4(phantom.image, phantom.brain, engine=engine, spline_distance=5)
+        assert "fewer levels" in error.value.hint
+    corrected = mp.n4(phantom.image, phantom.brain, spline_distance=40, levels=2, iterations=2)
+    assert np.isfinite(corrected.data).all()
+
+
+def test_weights_that_say_nothing_or_lie_elsewhere_are_refused(phantom) -> None:
+    nothing = phantom.image.replace(np.zeros(phantom.image.shape, np.float32))
+    with pytest.raises(mp.InputError, match="weights are 0"):
+        mp.n4(phantom.image, phantom.brain, nothing)
+    with pytest.raises(mp.GeometryError, match="the weights"):
+        mp.n4(phantom.image, phantom.brain, mp.reorient(nothing, to="PSR"))

@@ -95,8 +95,10 @@ def varied(values: npt.NDArray[Any], step: str, where: str = "image") -> None:
         )
 
 
-def on_grid(volume: Volume, grid: Grid, step: str) -> None:
+def on_grid(volume: Volume, grid: Grid, step: str, what: str = "") -> None:
     """Refuse a companion (a mask, labels) that does not lie on the image's grid.
+
+    `what` it is, in words; its role without it.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def on_grid(volume: Volume, grid: Grid, step: str) -> None:
         apart = volume.grid.distance(grid)
         by = f"corners {apart:.2f} mm apart" if np.isfinite(apart) else "different shapes"
         raise GeometryError(
-            f"{step}: the {volume.role} ({volume.grid}) is not on the image's grid ({grid}): {by}",
+            f"{step}: the {what or volume.role} ({volume.grid}) is not on the image's grid ({grid}): {by}",
             hint="bring it there first: resample(mask, to=image), or `mriprep resample MASK OUT --to IMAGE`",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from mriprep.declare import Citation, Image, Mask, Unit, keep, step
 
 from ._bias import enough, positive, scaled
 from ._common import finite, on_grid
+
+#: Control points that are always accepted: those of six levels from one element an axis.
+MOST_POINTS = 35**3
 
 
 @step(
@@ -89,12 +93,13 @@ def n4(
     Raises
     ------
     InputError
-        If the image is empty or constant, or nothing in the mask is positive.
+        If the image is empty or constant, too little of the mask is positive, or
+        the spline would have more control points than there are voxels.
     """
     values = finite(image, "n4")
     inside = positive(values, image, mask, "n4")
     if weights is not None:
-        on_grid(weights, image.grid, "n4")
+        on_grid(weights, image.grid, "n4", "weights")
         confidence = finite(weights, "n4")
         if confidence.min() < 0:
             raise InputError(
@@ -102,7 +107,14 @@ def n4(
                 hint="give a confidence in each voxel, 0 for none",
             )
         weights = weights.replace(confidence)
+        if inside.any() and not (inside & (confidence > 0)).any():
+            raise InputError(
+                "n4: the weights are 0 wherever the field is to be estimated",
+                hint="check that they belong to this image, or leave them out",
+            )
         inside &= confidence > 0
+    if spline_distance is not None:
+        _affordable(image, spline_distance, levels, int(inside.sum()))
     enough(values, inside, "n4")
     field, lattice = engines.load("bias", engine).field(
         image.replace(values),
@@ -122,3 +134,18 @@ def n4(
         shifted = (lattice.data - np.log(scale)).astype(np.float32)
         keep(bias_lattice=lattice.replace(shifted))
     return image.replace(values / field.data)
+
+
+def _affordable(image: Volume, spline_distance: float, levels: int, voxels: int) -> None:
+    """Refuse a spline whose finest lattice is beyond reason, and beyond memory."""
+    points = [
+        2 ** (levels - 1) * max(1, round((n - 1) * s / spline_distance)) + 3
+        for n, s in zip(image.shape, image.spacing, strict=True)
+    ]
+    if math.prod(points) > max(voxels, MOST_POINTS):
+        by = "x".join(str(p) for p in points)
+        raise InputError(
+            f"n4: spline_distance = {spline_distance:g} mm and levels = {levels} make a lattice of"
+            f" {by} control points for {voxels} voxels",
+            hint="each level halves the distance: give a larger one, or fewer levels",
+        )

@@ -13,8 +13,7 @@ from mriprep.kernels.lapgm_model import Mixture
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-#: Cosines on each axis that are solved for directly, as a start for the others. So few that the
-#: linear algebra of numpy does it on one thread, and the digits are the same anywhere.
+#: Cosines on each axis that are solved for directly, as a start for the others.
 _DIRECT = 5
 
 
@@ -221,8 +220,25 @@ class _System:
         total = int(np.prod(self.few))
         matrix = block.reshape(total, total)
         matrix[np.diag_indices(total)] += self.stiffness[tuple(slice(n) for n in self.few)].ravel()
-        self.inverse = np.linalg.inv(matrix)
+        self.inverse = inverted(matrix)
         self.diagonal = self.stiffness + products[0, 0, 0]
+
+
+def inverted(matrix: Doubles) -> Doubles:
+    """Inverse of a positive definite matrix (N, N), by Gauss and Jordan.
+
+    LAPACK shares even small ones among threads, who on a busy machine are waited
+    for a thousand times longer than the work takes, and whose number shows in the digits.
+    """
+    a = matrix.copy()
+    for k in range(len(a)):
+        pivot, column = a[k, k], a[:, k].copy()
+        row = a[k] / pivot
+        a -= column[:, None] * row
+        a[k] = row
+        a[:, k] = -column / pivot
+        a[k, k] = 1 / pivot
+    return a
 
 
 def _solved(
