@@ -34,8 +34,9 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One thread a worker in BLAS and torch: threads that wait for each other starve on full cores.
 pytest: env
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 test: lint pytest
 
