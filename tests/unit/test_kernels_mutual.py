@@ -27,7 +27,7 @@ MATRIX = np.array([[1.0, 0.03, -0.02, 0.4], [-0.04, 0.98, 0.01, 0.3], [0.02, 0, 
 @pytest.mark.parametrize("count", [3000, 12000])
 def test_the_gradient_is_that_of_the_value(overlap, count):
     samples = Samples(*material(count=count))
-    value, found = samples.gradient(MATRIX, overlap)
+    (value,), (found,) = samples.gradients([MATRIX], overlap)
     assert value == pytest.approx(samples.values([MATRIX], overlap)[0], rel=1e-6)
     step = 3e-4
     for row in range(3):
@@ -35,18 +35,45 @@ def test_the_gradient_is_that_of_the_value(overlap, count):
             there, here = MATRIX.copy(), MATRIX.copy()
             there[row, column] += step
             here[row, column] -= step
-            slope = (samples.gradient(there, overlap)[0] - samples.gradient(here, overlap)[0]) / (
-                2 * step
-            )
+            more, less = samples.values([there, here], overlap)
+            slope = (more - less) / (2 * step)
             assert found[row, column] == pytest.approx(slope, rel=0.05, abs=0.01 * abs(found).max())
 
 
 def test_what_does_not_overlap_tells_nothing():
     away = MATRIX.copy()
     away[:, 3] += 1000
-    value, slope = Samples(*material()).gradient(away)
-    assert value == 0
-    assert not slope.any()
+    samples = Samples(*material())
+    values, slopes = samples.gradients([away])
+    assert values == samples.look([away]) == 0
+    assert not slopes.any()
+
+
+def test_a_look_is_plain_mutual_information():
+    points, bins, moving = material(count=3000)
+    index = points @ MATRIX[:, :3].T + MATRIX[:, 3]
+    inside = ((index > -0.5) & (index < np.array(moving.shape) - 0.5)).all(axis=1)
+    half = np.clip(np.rint(2 * index[inside]) / 2, 0, np.array(moving.shape) - 1)
+    seen = ndimage.map_coordinates(moving, half.T, order=1, mode="nearest")
+    joint, _, _ = np.histogram2d(
+        bins[inside] // 2, (seen / 2).astype(int).clip(0, 15), bins=16, range=((0, 16), (0, 16))
+    )
+    joint /= joint.sum()
+    apart = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+    filled = joint > 0
+    expected = (joint[filled] * np.log(joint[filled] / apart[filled])).sum() * inside.mean()
+    (found,) = Samples(points, bins, moving).look([MATRIX])
+    assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_many_maps_at_once_are_each_as_if_alone():
+    samples = Samples(*material(count=3000))
+    maps = np.array([MATRIX + 0.01 * n for n in range(5)])
+    values, slopes = samples.gradients(maps)
+    for n, one in enumerate(maps):
+        (value,), (slope,) = samples.gradients([one])
+        assert value == values[n]
+        np.testing.assert_array_equal(slope, slopes[n])
 
 
 def test_alike_is_more_than_unlike():
@@ -54,18 +81,20 @@ def test_alike_is_more_than_unlike():
     samples = Samples(points, bins, moving)
     shifted = np.eye(4)[:3]
     shifted[:, 3] = 3
-    right, wrong = samples.values([np.eye(4)[:3], shifted])
-    assert right > 2 * wrong
+    for measure in (samples.values, samples.look):
+        right, wrong = measure([np.eye(4)[:3], shifted])
+        assert right > 2 * wrong
 
 
 def test_a_mask_leaves_samples_out():
     points, bins, moving = material()
     mask = np.zeros(moving.shape, np.uint8)
-    assert Samples(points, bins, moving, mask).values([MATRIX])[0] == 0
+    masked, free = Samples(points, bins, moving, mask), Samples(points, bins, moving)
+    assert masked.values([MATRIX])[0] == masked.look([MATRIX])[0] == 0
     mask[:] = 1
-    assert Samples(points, bins, moving, mask).values([MATRIX]) == pytest.approx(
-        Samples(points, bins, moving).values([MATRIX])
-    )
+    masked = Samples(points, bins, moving, mask)
+    assert masked.values([MATRIX]) == pytest.approx(free.values([MATRIX]))
+    assert masked.look([MATRIX]) == free.look([MATRIX])
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -81,7 +110,8 @@ def test_torch_gives_the_same(masked):
     )
     np.testing.assert_allclose(theirs.values([MATRIX]), ours.values([MATRIX]), rtol=1e-3)
     for overlap in (True, False):
-        (a, da), (b, db) = ours.gradient(MATRIX, overlap), theirs.gradient(MATRIX, overlap)
+        maps = [MATRIX, MATRIX + 0.02]
+        (a, da), (b, db) = ours.gradients(maps, overlap), theirs.gradients(maps, overlap)
         assert b == pytest.approx(a, rel=1e-3)
         np.testing.assert_allclose(db, da, atol=0.01 * np.abs(da).max())
 
@@ -92,9 +122,9 @@ def test_threads_change_nothing():
     found = []
     for number in {1, before}:
         numba.set_num_threads(number)
-        found.append(samples.gradient(MATRIX))
+        found.append(samples.gradients([MATRIX, MATRIX + 0.01]))
     numba.set_num_threads(before)
-    assert found[0][0] == found[-1][0]
+    np.testing.assert_array_equal(found[0][0], found[-1][0])
     np.testing.assert_array_equal(found[0][1], found[-1][1])
 
 

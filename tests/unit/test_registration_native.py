@@ -40,9 +40,10 @@ def test_derivatives_of_a_map(model):
     rng = np.random.default_rng(1)
     start = _pose.nearest_rotation(rng.normal(size=(3, 3)))
     for parameters in (np.zeros(_pose.FREEDOM[model]), rng.normal(0, 9, _pose.FREEDOM[model])):
-        _, found = _pose.linear(parameters, start)
+        _, (found,) = _pose.linear(parameters[None], start[None])
         for n, step in enumerate(np.eye(len(parameters)) * 1e-4):
-            there, here = (_pose.linear(parameters + s, start)[0] for s in (step, -step))
+            moved = np.array([parameters + step, parameters - step])
+            there, here = _pose.linear(moved, np.array([start, start]))[0]
             np.testing.assert_allclose(found[n], (there - here) / 2e-4, atol=1e-7)
 
 
@@ -50,10 +51,10 @@ def test_derivatives_of_a_map(model):
 def test_a_map_is_split_and_put_together_again(model):
     rng = np.random.default_rng(2)
     start = _pose.nearest_rotation(rng.normal(size=(3, 3)))
-    matrix, _ = _pose.linear(rng.normal(0, 6, _pose.FREEDOM[model]), start)
-    np.testing.assert_allclose(
-        _pose.linear(*_pose.initial(matrix, model)[::-1])[0], matrix, atol=1e-9
-    )
+    matrix = _pose.linear(rng.normal(0, 6, (1, _pose.FREEDOM[model])), start[None])[0][0]
+    rotation, parameters = _pose.initial(matrix, model)
+    again = _pose.linear(parameters[None], rotation[None])[0][0]
+    np.testing.assert_allclose(again, matrix, atol=1e-9)
 
 
 def test_rotations_are_rotations_and_spread():
@@ -69,12 +70,30 @@ def test_rotations_are_rotations_and_spread():
 
 def test_the_minimiser_finds_a_minimum():
     scales = np.array([1.0, 30.0, 0.2])
-    found, value = minimize(
-        lambda x: (float((scales * (x - 3) ** 2).sum()), 2 * scales * (x - 3)), np.zeros(3),
-        tolerance=1e-8,
-    )  # fmt: skip
-    np.testing.assert_allclose(found, 3, atol=1e-4)
-    assert value == pytest.approx(0, abs=1e-6)
+    target = np.array([[3.0, 3, 3], [-5, 0, 40], [0, 0, 0], [1e-3, 2, -7]])
+    asked = []
+
+    def cost(x, who):
+        asked.append(len(who))
+        return (scales * (x - target[who]) ** 2).sum(axis=1), 2 * scales * (x - target[who])
+
+    found, values = minimize(cost, np.zeros((4, 3)), tolerance=1e-8)
+    np.testing.assert_allclose(found, target, atol=1e-4)
+    assert values == pytest.approx(0, abs=1e-6)
+    assert asked[0] == 4  # all at once,
+    assert asked[1] == 3  # and what has arrived is not asked for again
+    alone = minimize(lambda x, _: cost(x, np.array([1])), np.zeros((1, 3)), tolerance=1e-8)
+    np.testing.assert_allclose(found[1], alone[0][0], atol=1e-12)
+
+
+def test_the_minimiser_leaves_a_plateau_and_what_is_not_smooth():
+    def cost(x, _):  # a kink: no step brings what the slope promises forever
+        return np.abs(x).sum(axis=1), np.sign(x)
+
+    found, values = minimize(cost, np.array([[0.3, -7.0], [0.0, 0.0]]), iterations=60)
+    assert (values <= [7.3, 0]).all()
+    assert values[0] < 0.5
+    np.testing.assert_array_equal(found[1], 0)
 
 
 def test_block_means():

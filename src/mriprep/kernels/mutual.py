@@ -28,6 +28,15 @@ BINS = 32
 #: Parts that samples are divided into, whatever the number of threads.
 BLOCKS = 8
 
+#: Bins of each image's intensities where very many poses are only looked at.
+_LOOK = 16
+
+#: Less than this (nats) is nothing, where sums of whole numbers' logarithms cancel.
+_NOTHING = 1e-9
+
+#: As many samples or fewer are not parted.
+_FEW = 10000
+
 # The window of a moving intensity reaches one bin to either side.
 _COLUMNS = BINS + 2
 _NO_MASK = np.zeros((0, 0, 0), np.uint8)
@@ -55,20 +64,18 @@ class Samples:
         self.bins = np.ascontiguousarray(bins)
         self.moving = np.ascontiguousarray(moving)
         self.mask = _NO_MASK if mask is None else np.ascontiguousarray(mask)
+        self._dense: Bins | None = None
 
     def values(self, matrices: npt.ArrayLike, overlap: bool = True) -> Doubles:
         """Mutual information under each of many maps (M, 3, 4), fixed mm to moving index."""
-        maps = np.ascontiguousarray(matrices, dtype=np.float64)
-        out = np.empty(len(maps))
-        _values(self.points, self.bins, self.moving, self.mask, maps, overlap, out)
-        return out
+        return self.gradients(matrices, overlap)[0]
 
-    def gradient(self, matrix: npt.ArrayLike, overlap: bool = True) -> tuple[float, Doubles]:
-        """Mutual information under one map, and its derivative by the map's twelve numbers.
+    def gradients(self, matrices: npt.ArrayLike, overlap: bool = True) -> tuple[Doubles, Doubles]:
+        """Mutual information under many maps, and its derivative by the twelve numbers of each.
 
         Parameters
         ----------
-        matrix : (3, 4) array_like
+        matrices : (M, 3, 4) array_like
             Fixed mm to moving index.
         overlap : bool
             Multiply by the share of samples that fall into the moving image's
@@ -76,20 +83,52 @@ class Samples:
 
         Returns
         -------
-        value : float
+        values : (M,) floats
             In nats.
-        derivative : (3, 4) floats
+        derivatives : (M, 3, 4) floats
         """
-        m = np.ascontiguousarray(matrix, dtype=np.float64)
-        histograms = np.zeros((BLOCKS, BINS, _COLUMNS))
-        seen = np.empty((len(self.points), 8), np.float32)
-        histograms_of, derivatives_of = _LOOPS[len(self.points) > _FEW]
-        histograms_of(self.points, self.bins, self.moving, self.mask, m, histograms, seen)
-        table = np.empty((BINS, _COLUMNS))
-        value = information(histograms.sum(axis=0), len(self.points), overlap, table)
-        parts = np.zeros((BLOCKS, 3, 4))
-        derivatives_of(self.points, self.bins, seen, table, parts)
-        return value, parts.sum(axis=0)
+        maps = np.ascontiguousarray(matrices, dtype=np.float64)
+        number, count = len(maps), len(self.points)
+        values, slopes = np.empty(number), np.empty((number, 3, 4))
+        # Few samples are not parted: their maps keep the threads busy.
+        blocks = BLOCKS if count > _FEW else 1
+        seen = np.empty((number, count, 8), np.float32)
+        arrays = (self.points, self.bins, self.moving, self.mask, maps)
+        _gradients(*arrays, overlap, blocks, seen, values, slopes)
+        return values, slopes
+
+    def look(self, matrices: npt.ArrayLike) -> Doubles:
+        """About the mutual information times overlap under very many maps (M, 3, 4), quickly.
+
+        Fewer bins, and the nearest voxel of a moving image twice as fine in
+        place of interpolation: enough to tell where it is worth to begin.
+        """
+        maps = np.ascontiguousarray(matrices, dtype=np.float64)
+        if self._dense is None:
+            self._dense = _dense(self.moving, self.mask)
+        out = np.empty(len(maps))
+        # n log n of whole numbers, added up, is all that mutual information needs.
+        number = np.arange(len(self.points) + 1)
+        entropy = number * np.log(np.maximum(number, 1))
+        bins = self.bins // np.uint8(BINS // _LOOK)
+        _look(self.points, bins, self._dense, 2 * maps, entropy, out)
+        out[out < _NOTHING] = 0  # what is left of sums that cancel
+        return out
+
+
+def _dense(moving: Floats, mask: Bins) -> Bins:
+    """The coarse bin at each voxel and half-way between them; ``_LOOK`` where nothing counts."""
+    out = moving
+    for axis in range(3):
+        first = np.moveaxis(out, axis, 0)
+        both = np.empty((2 * len(first) - 1, *first.shape[1:]), np.float32)
+        both[::2], both[1::2] = first, (first[1:] + first[:-1]) / 2
+        out = np.moveaxis(both, 0, axis)
+    bins = (out * np.float32(_LOOK / BINS)).astype(np.uint8).clip(0, _LOOK - 1)
+    if mask.size:
+        index = np.ix_(*((np.arange(n) + 1) // 2 for n in bins.shape))
+        bins[mask[index] == 0] = _LOOK
+    return np.ascontiguousarray(bins)
 
 
 @nb.njit(cache=True)
@@ -103,7 +142,7 @@ def information(joint: Any, samples: int, overlap: bool, table: Any) -> float:
     samples : int
         How many samples there are, seen by the moving image or not.
     overlap : bool
-        As in :meth:`Samples.gradient`.
+        As in :meth:`Samples.gradients`.
 
     Returns
     -------
@@ -186,36 +225,42 @@ def _add(row: Any, q: float, weight: float) -> None:
     row[m + 2] += weight * 0.5 * (0.5 + f) * (0.5 + f)
 
 
-def _histograms(
-    points: Any, bins: Any, moving: Any, mask: Any, m: Any, joint: Any, seen: Any
-) -> None:
-    count = len(points)
-    for block in nb.prange(joint.shape[0]):
-        first = block * count // joint.shape[0]
-        last = (block + 1) * count // joint.shape[0]
-        for n in range(first, last):
+@nb.njit(parallel=True, cache=True)
+def _gradients(
+    points: Any, bins: Any, moving: Any, mask: Any, maps: Any,
+    overlap: bool, blocks: int, seen: Any, values: Any, slopes: Any,
+) -> None:  # fmt: skip
+    count, number = len(points), len(maps)
+    joint = np.zeros((number, blocks, BINS, _COLUMNS))
+    tables = np.empty((number, BINS, _COLUMNS))
+    parts = np.zeros((number, blocks, 3, 4))
+    for task in nb.prange(number * blocks):
+        k, block = task // blocks, task % blocks
+        m = maps[k]
+        for n in range(block * count // blocks, (block + 1) * count // blocks):
             p, q, r = points[n, 0], points[n, 1], points[n, 2]
             x = m[0, 0] * p + m[0, 1] * q + m[0, 2] * r + m[0, 3]
             y = m[1, 0] * p + m[1, 1] * q + m[1, 2] * r + m[1, 3]
             z = m[2, 0] * p + m[2, 1] * q + m[2, 2] * r + m[2, 3]
-            if _look_up(moving, mask, x, y, z, seen[n]):
-                _add(joint[block, bins[n]], seen[n, 0], seen[n, 1])
+            if _look_up(moving, mask, x, y, z, seen[k, n]):
+                _add(joint[k, block, bins[n]], seen[k, n, 0], seen[k, n, 1])
             else:
-                seen[n, 1] = 0
-
-
-def _derivatives(points: Any, bins: Any, seen: Any, table: Any, parts: Any) -> None:
-    count = len(points)
-    for block in nb.prange(parts.shape[0]):
-        part = np.zeros((3, 4))
-        first = block * count // parts.shape[0]
-        last = (block + 1) * count // parts.shape[0]
-        for n in range(first, last):
-            weight = seen[n, 1]
+                seen[k, n, 1] = 0
+    for k in nb.prange(number):
+        for block in range(1, blocks):
+            for i in range(BINS):
+                for j in range(_COLUMNS):
+                    joint[k, 0, i, j] += joint[k, block, i, j]
+        values[k] = information(joint[k, 0], count, overlap, tables[k])
+    for task in nb.prange(number * blocks):
+        k, block = task // blocks, task % blocks
+        table, part = tables[k], parts[k, block]
+        for n in range(block * count // blocks, (block + 1) * count // blocks):
+            weight = seen[k, n, 1]
             if weight == 0:
                 continue
-            m = int(seen[n, 0] + 0.5)
-            f = seen[n, 0] - m
+            m = int(seen[k, n, 0] + 0.5)
+            f = seen[k, n, 0] - m
             t0, t1, t2 = table[bins[n], m], table[bins[n], m + 1], table[bins[n], m + 2]
             by_value = weight * (-(0.5 - f) * t0 - 2 * f * t1 + (0.5 + f) * t2)
             by_weight = 0.0
@@ -226,40 +271,46 @@ def _derivatives(points: Any, bins: Any, seen: Any, table: Any, parts: Any) -> N
                     + 0.5 * (0.5 + f) * (0.5 + f) * t2
                 )
             for axis in range(3):
-                d = by_value * seen[n, 2 + axis] + by_weight * seen[n, 5 + axis]
+                d = by_value * seen[k, n, 2 + axis] + by_weight * seen[k, n, 5 + axis]
                 part[axis, 0] += d * points[n, 0]
                 part[axis, 1] += d * points[n, 1]
                 part[axis, 2] += d * points[n, 2]
                 part[axis, 3] += d
-        parts[block] = part
-
-
-# Starting threads costs more than a few thousand samples: those take the serial form of the same
-# loops, over the same blocks.
-_LOOPS = {
-    False: (nb.njit(cache=True)(_histograms), nb.njit(cache=True)(_derivatives)),
-    True: (
-        nb.njit(parallel=True, cache=True)(_histograms),
-        nb.njit(parallel=True, cache=True)(_derivatives),
-    ),
-}
-_FEW = 10000
+    for k in range(number):
+        for axis in range(3):
+            for column in range(4):
+                total = 0.0
+                for block in range(blocks):
+                    total += parts[k, block, axis, column]
+                slopes[k, axis, column] = total
 
 
 @nb.njit(parallel=True, cache=True)
-def _values(
-    points: Any, bins: Any, moving: Any, mask: Any, maps: Any, overlap: bool, out: Any
-) -> None:
-    rows, columns = BINS, _COLUMNS
+def _look(points: Any, bins: Any, dense: Any, maps: Any, entropy: Any, out: Any) -> None:
+    nx, ny, nz = dense.shape
     for k in nb.prange(len(maps)):
         m = maps[k]
-        joint, table = np.zeros((rows, columns)), np.empty((rows, columns))
-        seen = np.zeros(8, np.float32)
+        joint = np.zeros((_LOOK, _LOOK), np.int32)
         for n in range(len(points)):
             p, q, r = points[n, 0], points[n, 1], points[n, 2]
-            x = m[0, 0] * p + m[0, 1] * q + m[0, 2] * r + m[0, 3]
-            y = m[1, 0] * p + m[1, 1] * q + m[1, 2] * r + m[1, 3]
-            z = m[2, 0] * p + m[2, 1] * q + m[2, 2] * r + m[2, 3]
-            if _look_up(moving, mask, x, y, z, seen):
-                _add(joint[bins[n]], seen[0], seen[1])
-        out[k] = information(joint, len(points), overlap, table)
+            # Half a voxel further than the middle of the outermost one, as where it is interpolated.
+            x = m[0, 0] * p + m[0, 1] * q + m[0, 2] * r + m[0, 3] + 1.0
+            y = m[1, 0] * p + m[1, 1] * q + m[1, 2] * r + m[1, 3] + 1.0
+            z = m[2, 0] * p + m[2, 1] * q + m[2, 2] * r + m[2, 3] + 1.0
+            if x >= 0 and y >= 0 and z >= 0 and x < nx + 1 and y < ny + 1 and z < nz + 1:
+                a = min(max(int(x - 0.5), 0), nx - 1)
+                b = min(max(int(y - 0.5), 0), ny - 1)
+                c = min(max(int(z - 0.5), 0), nz - 1)
+                column = dense[a, b, c]
+                if column < _LOOK:
+                    joint[bins[n], column] += 1
+        total, value = 0, 0.0
+        for i in range(_LOOK):
+            row = column = 0
+            for j in range(_LOOK):
+                row += joint[i, j]
+                column += joint[j, i]
+                value += entropy[joint[i, j]]
+            value -= entropy[row] + entropy[column]
+            total += row
+        out[k] = (value + entropy[total]) / len(points)

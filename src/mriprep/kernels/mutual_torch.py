@@ -55,22 +55,36 @@ class Samples:
         table = np.empty((BINS, _COLUMNS))
         return np.array([information(j, count, overlap, table) for j in np.concatenate(out)])
 
-    def gradient(self, matrix: npt.ArrayLike, overlap: bool = True) -> tuple[float, Doubles]:
-        """Mutual information under one map, and its derivative (3, 4) by the map's numbers."""
+    def look(self, matrices: npt.ArrayLike) -> Doubles:
+        """As :meth:`values`: a GPU need not look less closely."""
+        return self.values(matrices, True)
+
+    def gradients(self, matrices: npt.ArrayLike, overlap: bool = True) -> tuple[Doubles, Doubles]:
+        """Mutual information under many maps (M, 3, 4), and its derivative by their numbers."""
         torch = self.torch
-        m = torch.as_tensor(np.asarray(matrix), dtype=torch.float32, device=self.device)
-        q, weight, by_q, by_weight = self._look_up(self.homogeneous @ m.T)
-        joint = (self.rows.T @ self._window(q, weight)).double().cpu().numpy()
-        table = np.empty((BINS, _COLUMNS))
-        value = information(joint, len(self.points), overlap, table)
-        rows = self.rows @ torch.as_tensor(table, dtype=torch.float32, device=self.device)
-        near = (q + 0.5).to(torch.int64)
-        f = q - near
-        t0, t1, t2 = (rows.gather(1, (near + n)[:, None])[:, 0] for n in range(3))
-        d_q = weight * (-(0.5 - f) * t0 - 2 * f * t1 + (0.5 + f) * t2)
-        d_w = 0.5 * (0.5 - f) ** 2 * t0 + (0.75 - f * f) * t1 + 0.5 * (0.5 + f) ** 2 * t2
-        push = d_q[:, None] * by_q + d_w[:, None] * by_weight
-        return value, np.asarray((push.double().T @ self.homogeneous.double()).cpu().numpy())
+        maps = torch.as_tensor(np.asarray(matrices), dtype=torch.float32, device=self.device)
+        count = len(self.points)
+        values, slopes = [], []
+        for part in maps.split(max(1, _AT_ONCE // (count * _COLUMNS))):
+            index = torch.einsum("nc,mrc->mnr", self.homogeneous, part)
+            q, weight, by_q, by_weight = self._look_up(index)
+            joint = torch.einsum("nb,mnc->mbc", self.rows, self._window(q, weight))
+            tables = np.empty((len(part), BINS, _COLUMNS))
+            values += [
+                information(j, count, overlap, table)
+                for j, table in zip(joint.double().cpu().numpy(), tables, strict=True)
+            ]
+            table = torch.as_tensor(tables, dtype=torch.float32, device=self.device)
+            rows = torch.einsum("nb,mbc->mnc", self.rows, table)
+            near = (q + 0.5).to(torch.int64)
+            f = q - near
+            t0, t1, t2 = (rows.gather(2, (near + n)[..., None])[..., 0] for n in range(3))
+            d_q = weight * (-(0.5 - f) * t0 - 2 * f * t1 + (0.5 + f) * t2)
+            d_w = 0.5 * (0.5 - f) ** 2 * t0 + (0.75 - f * f) * t1 + 0.5 * (0.5 + f) ** 2 * t2
+            push = d_q[..., None] * by_q + d_w[..., None] * by_weight
+            slope = torch.einsum("mnr,nc->mrc", push.double(), self.homogeneous.double())
+            slopes.append(slope.cpu().numpy())
+        return np.array(values), np.concatenate(slopes)
 
     def _window(self, q: Any, weight: Any) -> Any:
         """Each sample's quadratic B-spline over the columns, times its weight (..., N, COLUMNS)."""

@@ -76,7 +76,10 @@ def align(
     tried: list[str] = []
     failure: EngineError | None = None
     region = None if same_anatomy or looks_stripped(fixed, brain) else head_alone(fixed, points)
-    for name, run in _attempts(fixed, moving, region, engine, device):
+    from mriprep.engines.registration._pyramid import Pyramid
+
+    pyramids = (Pyramid(fixed, region), Pyramid(moving))  # for the engine and for its judge
+    for name, run in _attempts(fixed, moving, region, engine, device, pyramids):
         try:
             found = run("affine" if through_affine else model)
         except EngineMissing:
@@ -88,7 +91,7 @@ def align(
             tried.append(name)
             continue
         tried.append(name)
-        results.append((trust(fixed, moving, found, points, region), found))
+        results.append((trust(fixed, moving, found, points, region, pyramids), found))
         if results[-1][0].trusted:
             break
     if not results:
@@ -125,13 +128,13 @@ def head_alone(fixed: Volume, points: Doubles) -> Volume:
 
 
 def _attempts(
-    fixed: Volume, moving: Volume, region: Volume | None, engine: str, device: str
+    fixed: Volume, moving: Volume, region: Volume | None, engine: str, device: str, pyramids: Any
 ) -> Iterator[tuple[str, Callable[[str], Transform]]]:
     """What to try, in order: the engine, a longer search, another engine."""
 
     def native(model: str, **more: Any) -> Transform:
         found: Transform = engines.load("registration", "native").estimate(
-            fixed, moving, fixed_mask=region, model=model, device=device, **more
+            fixed, moving, fixed_mask=region, model=model, device=device, pyramids=pyramids, **more
         )
         return found
 

@@ -114,6 +114,7 @@ def trust(
     transform: Transform,
     points: Doubles,
     region: Volume | None = None,
+    pyramids: Any = None,
 ) -> Trust:
     """Measure a registration.
 
@@ -127,16 +128,18 @@ def trust(
         Where distances are measured: a brain's points, fixed mm.
     region : Volume, optional
         What of the fixed image was registered, a mask on its grid.
+    pyramids : pair of Pyramid, optional
+        Of the fixed image with that mask and of the moving one, where they have been made before.
     """
     from mriprep.engines.registration._pyramid import Pyramid
     from mriprep.engines.registration.native import COARSE, Pair
 
-    shown, affine = Pyramid(fixed).shown
-    still, floating = Pyramid(fixed, region), Pyramid(moving)
+    still, floating = pyramids or (Pyramid(fixed, region), Pyramid(moving))
+    shown, affine = still.shown
     pair = Pair(still, floating, COARSE)
     matrix = np.asarray(transform.matrix)
     here, *around = pair.values([matrix, *_near(matrix, still.center), *_far(matrix, still.center)])
-    count = len(_near(matrix, still.center))
+    count = 2 * 3 * (len(_NUDGES_MM) + len(_TILTS))
     drift, scale = _again(pair, transform, points, still.center)
     measures = {
         "near": _loss(here, np.array(around[:count])),
@@ -194,9 +197,11 @@ def _again(
         @ Transform.rigid(angle * axis, shift * axis[::-1], center=center).matrix
         for (shift, angle), axis in zip(_AGAIN, _AXES, strict=True)
     ]
-    ends = [Transform(pair.refined(s, model, True).matrix) for s in starts]
+    ends = [Transform(f.matrix) for f in pair.refined(starts, model, True)]
     stretch = (
-        Transform(pair.refined(starts[0], "affine", True).matrix) if model == "rigid" else ends[0]
+        Transform(pair.refined(starts[:1], "affine", True)[0].matrix)
+        if model == "rigid"
+        else ends[0]
     )
     drifts = [transform.distance(e, points) for e in ends]
     scale = float(np.abs(np.log(np.maximum(stretch.scales, 1e-3))).max())

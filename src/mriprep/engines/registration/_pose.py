@@ -61,65 +61,74 @@ def nearest_rotation(matrix: Doubles) -> Doubles:
 
 
 def linear(parameters: Doubles, start: Doubles) -> tuple[Doubles, Doubles]:
-    """The linear part of a map, and its derivative by each parameter.
+    """The linear parts of maps, and their derivatives by each parameter.
 
     Parameters
     ----------
-    parameters : (D,) floats
+    parameters : (K, D) floats
         Rotation vector, translation (mm), log scales, shears; in units of about a mm.
-    start : (3, 3) floats
+    start : (K, 3, 3) floats
         The rotation that the rotation vector turns further.
 
     Returns
     -------
-    matrix : (3, 3) floats
+    matrices : (K, 3, 3) floats
         ``exp(r) @ start @ shear @ diag(scales)``.
-    derivatives : (D, 3, 3) floats
+    derivatives : (K, D, 3, 3) floats
         Zero for the translation.
     """
-    count = len(parameters)
-    rotation, by_rotation = _exponential(parameters[:3] / RADIUS_MM)
-    scales = np.ones(3)
+    number, count = parameters.shape
+    rotation, by_rotation = _exponential(parameters[:, :3] / RADIUS_MM)
+    scales = np.ones((number, 3))
     if count >= 7:
-        scales = scales * np.exp(parameters[6 : 7 if count == 7 else 9] / RADIUS_MM)
-    shear = np.eye(3)
+        scales = scales * np.exp(parameters[:, 6 : 7 if count == 7 else 9] / RADIUS_MM)
+    shear = np.tile(np.eye(3), (number, 1, 1))
     if count == 12:
-        shear[0, 1], shear[0, 2], shear[1, 2] = parameters[9:] / RADIUS_MM
-    stretch = start @ (shear * scales)
+        for n, (row, column) in enumerate(_SHEARS):
+            shear[:, row, column] = parameters[:, 9 + n] / RADIUS_MM
+    stretch = start @ (shear * scales[:, None, :])
     matrix = rotation @ stretch
-    derivatives = np.zeros((count, 3, 3))
-    for axis in range(3):
-        derivatives[axis] = by_rotation[axis] @ stretch / RADIUS_MM
+    derivatives = np.zeros((number, count, 3, 3))
+    derivatives[:, :3] = by_rotation @ stretch[:, None] / RADIUS_MM
     if count == 7:
-        derivatives[6] = matrix / RADIUS_MM
+        derivatives[:, 6] = matrix / RADIUS_MM
     elif count > 7:
         for axis in range(3):
-            derivatives[6 + axis][:, axis] = matrix[:, axis] / RADIUS_MM
+            derivatives[:, 6 + axis, :, axis] = matrix[:, :, axis] / RADIUS_MM
     if count == 12:
         turned = rotation @ start
-        for n, (row, column) in enumerate(((0, 1), (0, 2), (1, 2))):
-            derivatives[9 + n][:, column] = turned[:, row] * scales[column] / RADIUS_MM
+        for n, (row, column) in enumerate(_SHEARS):
+            derivatives[:, 9 + n, :, column] = (
+                turned[:, :, row] * scales[:, column, None] / RADIUS_MM
+            )
     return matrix, derivatives
 
 
-def _exponential(vector: Doubles) -> tuple[Doubles, Doubles]:
-    """The rotation of a rotation vector (3,), and its derivative by each number, (3, 3, 3)."""
-    angle = float(np.linalg.norm(vector))
-    k = _cross(vector)
-    if angle < 1e-4:
-        a, b, c = 1 - angle**2 / 6, 0.5 - angle**2 / 24, 1 / 6 - angle**2 / 120
-    else:
-        a = np.sin(angle) / angle
-        b = (1 - np.cos(angle)) / angle**2
-        c = (angle - np.sin(angle)) / angle**3
+#: Rows and columns of the shears.
+_SHEARS = ((0, 1), (0, 2), (1, 2))
+
+
+def _exponential(vectors: Doubles) -> tuple[Doubles, Doubles]:
+    """Rotations of rotation vectors (K, 3), and their derivatives by each number, (K, 3, 3, 3)."""
+    angle = np.sqrt((vectors**2).sum(axis=1))[:, None, None]
+    small = angle < 1e-4
+    safe = np.where(small, 1.0, angle)
+    a = np.where(small, 1 - angle**2 / 6, np.sin(safe) / safe)
+    b = np.where(small, 0.5 - angle**2 / 24, (1 - np.cos(safe)) / safe**2)
+    c = np.where(small, 1 / 6 - angle**2 / 120, (safe - np.sin(safe)) / safe**3)
+    k = _cross(vectors)
     square = k @ k
     rotation = np.eye(3) + a * k + b * square
     jacobian = np.eye(3) + b * k + c * square  # the left Jacobian of the rotation group
-    return rotation, np.stack([_cross(jacobian[:, axis]) @ rotation for axis in range(3)])
+    turns = _cross(np.swapaxes(jacobian, 1, 2).reshape(-1, 3)).reshape(-1, 3, 3, 3)
+    return rotation, turns @ rotation[:, None]
 
 
 def _cross(v: Doubles) -> Doubles:
-    return np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+    """Matrices (K, 3, 3) of the cross products with vectors (K, 3)."""
+    out = np.zeros((len(v), 3, 3))
+    out[:, 2, 1], out[:, 0, 2], out[:, 1, 0] = v.T
+    return np.asarray(out - out.transpose(0, 2, 1))
 
 
 def rotations(count: int) -> Doubles:

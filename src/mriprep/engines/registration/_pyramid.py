@@ -21,6 +21,9 @@ _MARGIN_MM = 8.0
 #: Half of a head's reach, about (mm): what a centre is looked for with.
 _HEAD_MM = 40.0
 
+#: The rim of the field of view where no samples are drawn, mm.
+_RIM_MM = 1.0
+
 #: Intensities between these percentiles of the region spread over the bins.
 _WINDOW = (0.5, 99.5)
 
@@ -58,21 +61,23 @@ class Pyramid:
     def __init__(self, image: Volume, mask: Volume | None = None) -> None:
         # Each is made from the next finer one: all of the image is read once.
         self._sizes: dict[float, tuple[Floats, Doubles]] = {}
+        self._levels: dict[tuple[float, float], Level] = {}
         self._values = np.ascontiguousarray(image.floats())
         self._affine = np.asarray(image.affine)
         self.spacing = image.spacing
         coarse, self._region_affine = self._at(_REGION_MM)
         self.mask: Floats | None = None
+        foreground = _shown(coarse)
+        #: What the image shows (X, Y, Z) at 4 mm, whatever counts of it, and the affine of that grid.
+        self.shown = (foreground, self._region_affine)
         if mask is None:
-            shown = _shown(coarse)
+            shown = foreground
             spacing = np.sqrt((self._region_affine[:3, :3] ** 2).sum(axis=0))
             self.region = _grown(shown, spacing)
         else:
             self.mask = mask.data.astype(np.float32)
             share = _like(self.mask, self._affine, coarse.shape, self._region_affine)
             shown = self.region = share >= min(0.5, float(share.max()))
-        #: What the image shows (X, Y, Z) at 4 mm, and the affine of that grid.
-        self.shown = (shown, self._region_affine)
         self.low, self.high = (float(v) for v in np.percentile(coarse[self.region], _WINDOW))
         if self.high <= self.low:
             self.low, self.high = float(coarse.min()), float(coarse.max())
@@ -80,6 +85,11 @@ class Pyramid:
 
     def level(self, spacing: float, smooth: float = 0.0) -> Level:
         """The image at about `spacing` mm, or as it is where that is coarser."""
+        if (spacing, smooth) not in self._levels:
+            self._levels[spacing, smooth] = self._made(spacing, smooth)
+        return self._levels[spacing, smooth]
+
+    def _made(self, spacing: float, smooth: float) -> Level:
         from mriprep.kernels.mutual import BINS
 
         data, affine = self._at(spacing)
@@ -88,7 +98,7 @@ class Pyramid:
         if smooth:
             from scipy import ndimage
 
-            binned = ndimage.gaussian_filter(binned, smooth, mode="nearest")
+            binned = ndimage.gaussian_filter(binned, smooth, mode="nearest", truncate=3.0)
         np.clip(binned, 0, BINS - 1, out=binned)
         if self.mask is None:
             return Level(binned, affine)
@@ -105,8 +115,22 @@ class Pyramid:
     def samples(self, level: Level, count: int) -> tuple[Doubles, npt.NDArray[np.uint8]]:
         """Points of the region, mm (N, 3), and the bins of their intensities (N,)."""
         points = spread(self.region, self._region_affine, count)
+        points = points[self._well_inside(points)]
         values = _linear(level, points)
         return points, (values + 0.5).astype(np.uint8)
+
+    def _well_inside(self, points: Doubles) -> Mask:
+        """Which points (N, 3) lie off the rim of the field of view.
+
+        There an image has nothing to be interpolated from: samples of a neck's cut, which the
+        other image may have cut as well, or not, would draw the pose along the neck.
+        """
+        inverse = np.linalg.inv(self._affine)
+        index = points @ inverse[:3, :3].T + inverse[:3, 3]
+        last = np.array(self._values.shape) - 1.0
+        rim = np.minimum(_RIM_MM / np.array(self.spacing), last / 4)
+        inside: Mask = ((index >= rim) & (index <= last - rim)).all(axis=1)
+        return inside if inside.any() else np.ones(len(points), dtype=bool)
 
 
 def shrunk(values: Floats, affine: Doubles, spacing: float) -> tuple[Floats, Doubles]:

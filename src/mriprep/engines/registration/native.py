@@ -70,9 +70,10 @@ class Stage(NamedTuple):
 
 
 _SEARCH = Stage(8.0, 1.0, 1500, 0, 15, 0.1)
+_SIFT = Stage(4.0, 1.0, 4000, 6, 10, 0.1)
 COARSE = Stage(4.0, 1.0, 20000, 2, 25, 0.03)
 _MIDDLE = Stage(2.0, 1.0, 40000, 1, 40, 0.01)
-_FINE = Stage(1.0, 0.0, 60000, 1, 40, 0.003)
+_FINE = Stage(1.0, 0.0, 50000, 1, 40, 0.003)
 
 #: Images coarser than this on every axis have nothing to show at the finest stage (mm).
 _FINE_BELOW_MM = 1.5
@@ -127,6 +128,7 @@ def estimate(
     start: Transform | None = None,
     thorough: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "cpu",
+    pyramids: tuple[Pyramid, Pyramid] | None = None,
 ) -> Transform:
     """Find the transform that brings the moving image onto the fixed one.
 
@@ -146,6 +148,8 @@ def estimate(
         Search four times as many poses.
     device : {"auto", "cpu", "cuda"}
         numba on a CPU, torch on a GPU.
+    pyramids : pair of Pyramid, optional
+        Of the two images with their masks, where they have been made before.
 
     Returns
     -------
@@ -157,7 +161,7 @@ def estimate(
     EngineError
         If the images have nothing in common anywhere.
     """
-    still, floating = Pyramid(fixed, fixed_mask), Pyramid(moving, moving_mask)
+    still, floating = pyramids or (Pyramid(fixed, fixed_mask), Pyramid(moving, moving_mask))
     if start is None:
         found = _searched(still, floating, _THOROUGH if thorough else _USUAL, device)
     else:
@@ -171,20 +175,19 @@ def estimate(
     # Without the factor of the overlap an affine map may shrink one image into a corner of the
     # other. A rigid one cannot, and at fine stages the factor would draw it off by a little.
     stages: list[tuple[Stage, Model, bool]] = [(COARSE, "rigid", True)]
+    if len(found) > _SIFT.keep:
+        stages.insert(0, (_SIFT, "rigid", True))
     if model == "rigid":
         stages.append((_MIDDLE, "rigid", False))
     else:
         stages += [(COARSE, model, True), (_MIDDLE, model, True)]
     if finest:
         stages.append((_FINE, model, model != "rigid"))
-    for stage, freedom, overlap in stages:
-        pair = Pair(still, floating, stage, device)
-        found = _best(
-            [pair.refined(f.matrix, freedom, overlap) for f in found],
-            stage.keep,
-            still.center,
-            _APART_MM[1],
-        )
+    for number, (stage, freedom, overlap) in enumerate(stages):
+        both_ways = number == len(stages) - 1
+        pair = Pair(still, floating, stage, device, both_ways)
+        ends = pair.refined([f.matrix for f in found], freedom, overlap)
+        found = _best(ends, stage.keep, still.center, _APART_MM[1])
     return Transform(
         found[0].matrix,
         fixed.grid,
@@ -197,60 +200,114 @@ def _searched(still: Pyramid, floating: Pyramid, effort: Effort, device: str) ->
     """The best of all poses, at the coarsest stage: of each rotation, the best place is refined."""
     pair = Pair(still, floating, _SEARCH, device)
     starts = _starts(still, floating, effort)
-    values = pair.values(starts.reshape(-1, 4, 4)).reshape(starts.shape[:2])
+    values = pair.look(starts.reshape(-1, 4, 4)).reshape(starts.shape[:2])
     place = values.argmax(axis=1)
     best = values.max(axis=1)
     order = np.argsort(-best, kind="stable")[: effort.refined]
-    found = [pair.refined(starts[n, place[n]], "rigid", True) for n in order if best[n] > 0]
+    begin = [starts[n, place[n]] for n in order if best[n] > 0]
+    found = pair.refined(begin, "rigid", True) if begin else []
     return _best(found, effort.keep, still.center, _APART_MM[0])
 
 
 class Pair:
-    """Two images at one resolution."""
+    """Two images at one resolution.
+
+    Parameters
+    ----------
+    still, floating : Pyramid
+        The fixed and the moving image.
+    stage : Stage
+        The resolution.
+    device : str
+        As the engine's.
+    both_ways : bool
+        Whether each image is sampled and looked up in the other: the map from
+        one to the other is then the inverse of that from the other to the
+        one, and what interpolation blurs is blurred in both.
+    """
 
     def __init__(
-        self, still: Pyramid, floating: Pyramid, stage: Stage, device: str = "cpu"
+        self,
+        still: Pyramid,
+        floating: Pyramid,
+        stage: Stage,
+        device: str = "cpu",
+        both_ways: bool = False,
     ) -> None:
-        level = still.level(stage.spacing, stage.smooth)
-        points, bins = still.samples(level, stage.samples)
-        other = floating.level(stage.spacing, stage.smooth)
-        self._samples = _on(device)(points, bins, other.data, other.mask)
-        self._to_index = np.asarray(np.linalg.inv(other.affine)[:3], dtype=np.float64)
+        self._there = _Way(still, floating, stage, device)
+        self._back = _Way(floating, still, stage, device) if both_ways else None
         self._center = still.center
         self._stage = stage
 
     def values(self, matrices: npt.ArrayLike) -> Doubles:
-        """Mutual information times overlap under each of many maps (4, 4)."""
-        values: Doubles = self._samples.values(self._to_index @ np.asarray(matrices), True)
-        return values
+        """Mutual information times overlap under each of many maps (M, 4, 4)."""
+        return self._there.values(np.asarray(matrices))
 
-    def refined(self, matrix: Doubles, model: Model, overlap: bool) -> Found:
-        """The local optimum near a map (4, 4)."""
-        center, axes = self._center, self._to_index[:, :3]
-        rotation, begin = _pose.initial(matrix[:3, :3], model)
-        target = matrix[:3, :3] @ center + matrix[:3, 3]
+    def look(self, matrices: npt.ArrayLike) -> Doubles:
+        """About the same of very many maps, quickly."""
+        return self._there.look(np.asarray(matrices))
 
-        def assembled(p: Doubles) -> tuple[Doubles, Doubles]:
-            part, by = _pose.linear(p, rotation)
-            whole = np.eye(4)
-            whole[:3, :3] = part
-            whole[:3, 3] = target + p[3:6] - part @ center
+    def refined(self, matrices: Sequence[Doubles], model: Model, overlap: bool) -> list[Found]:
+        """The local optimum near each of several maps (4, 4)."""
+        center = self._center
+        begin = [_pose.initial(m[:3, :3], model) for m in matrices]
+        rotations = np.array([r for r, _ in begin])
+        targets = np.array([m[:3, :3] @ center + m[:3, 3] for m in matrices])
+
+        def assembled(p: Doubles, who: npt.NDArray[np.intp]) -> tuple[Doubles, Doubles]:
+            parts, by = _pose.linear(p, rotations[who])
+            whole = np.zeros((len(p), 4, 4))
+            whole[:, :3, :3], whole[:, 3, 3] = parts, 1
+            whole[:, :3, 3] = targets[who] + p[:, 3:6] - parts @ center
             return whole, by
 
-        def cost(p: Doubles) -> tuple[float, Doubles]:
-            whole, by = assembled(p)
-            value, slope = self._samples.gradient(self._to_index @ whole, overlap)
-            slope = axes.T @ slope
-            shift = slope[:, 3]
-            by_linear = slope[:, :3] - shift[:, None] * center
-            gradient = (by * by_linear).sum(axis=(1, 2))
-            gradient[3:6] = shift
-            return -_GAIN * value, -_GAIN * gradient
+        def cost(p: Doubles, who: npt.NDArray[np.intp]) -> tuple[Doubles, Doubles]:
+            whole, by = assembled(p, who)
+            values, slopes = self._there.gradients(whole, overlap)
+            if self._back is not None:
+                inverse = np.linalg.inv(whole)
+                more, back = self._back.gradients(inverse, overlap)
+                turned = np.swapaxes(inverse, 1, 2)
+                # The derivative of an inverse: d(M^-1) = -M^-1 dM M^-1.
+                values = (values + more) / 2
+                slopes = (slopes - (turned[:, :, :3] @ back @ turned)[:, :3]) / 2
+            shifts = slopes[:, :, 3]
+            by_linear = slopes[:, :, :3] - shifts[:, :, None] * center
+            gradients = (by * by_linear[:, None]).sum(axis=(2, 3))
+            gradients[:, 3:6] = shifts
+            return -_GAIN * values, -_GAIN * gradients
 
         where, least = minimize(
-            cost, begin, iterations=self._stage.steps, tolerance=self._stage.tolerance
+            cost,
+            np.array([p for _, p in begin]),
+            iterations=self._stage.steps,
+            tolerance=self._stage.tolerance,
         )
-        return Found(assembled(where)[0], -least / _GAIN)
+        maps, _ = assembled(where, np.arange(len(where)))
+        return [Found(m, float(-v) / _GAIN) for m, v in zip(maps, least, strict=True)]
+
+
+class _Way:
+    """One image sampled, the other looked up in."""
+
+    def __init__(self, sampled: Pyramid, other: Pyramid, stage: Stage, device: str) -> None:
+        points, bins = sampled.samples(sampled.level(stage.spacing, stage.smooth), stage.samples)
+        level = other.level(stage.spacing, stage.smooth)
+        self._samples = _on(device)(points, bins, level.data, level.mask)
+        self._to_index = np.asarray(np.linalg.inv(level.affine)[:3], dtype=np.float64)
+
+    def values(self, maps: Doubles) -> Doubles:
+        values: Doubles = self._samples.values(self._to_index @ maps, True)
+        return values
+
+    def look(self, maps: Doubles) -> Doubles:
+        values: Doubles = self._samples.look(self._to_index @ maps)
+        return values
+
+    def gradients(self, maps: Doubles, overlap: bool) -> tuple[Doubles, Doubles]:
+        """Values (K,) under maps (K, 4, 4), mm to mm, and derivatives (K, 3, 4) by them."""
+        values, slopes = self._samples.gradients(self._to_index @ maps, overlap)
+        return values, self._to_index[:, :3].T @ slopes
 
 
 def _starts(still: Pyramid, floating: Pyramid, effort: Effort) -> Doubles:
