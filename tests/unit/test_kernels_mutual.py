@@ -24,7 +24,7 @@ MATRIX = np.array([[1.0, 0.03, -0.02, 0.4], [-0.04, 0.98, 0.01, 0.3], [0.02, 0, 
 
 
 @pytest.mark.parametrize("overlap", [True, False])
-@pytest.mark.parametrize("count", [3000, 12000])
+@pytest.mark.parametrize("count", [3000, 26000])
 def test_the_gradient_is_that_of_the_value(overlap, count):
     samples = Samples(*material(count=count))
     (value,), (found,) = samples.gradients([MATRIX], overlap)
@@ -116,8 +116,9 @@ def test_torch_gives_the_same(masked):
         np.testing.assert_allclose(db, da, atol=0.01 * np.abs(da).max())
 
 
-def test_threads_change_nothing():
-    samples = Samples(*material())
+@pytest.mark.parametrize("count", [3000, 26000])
+def test_threads_change_nothing(count):
+    samples = Samples(*material(count=count))
     before = numba.get_num_threads()
     found = []
     for number in {1, before}:

@@ -35,7 +35,7 @@ _LOOK = 16
 _NOTHING = 1e-9
 
 #: As many samples or fewer are not parted.
-_FEW = 10000
+_FEW = 25000
 
 # The window of a moving intensity reaches one bin to either side.
 _COLUMNS = BINS + 2
@@ -90,11 +90,16 @@ class Samples:
         maps = np.ascontiguousarray(matrices, dtype=np.float64)
         number, count = len(maps), len(self.points)
         values, slopes = np.empty(number), np.empty((number, 3, 4))
-        # Few samples are not parted: their maps keep the threads busy.
-        blocks = BLOCKS if count > _FEW else 1
-        seen = np.empty((number, count, 8), np.float32)
-        arrays = (self.points, self.bins, self.moving, self.mask, maps)
-        _gradients(*arrays, overlap, blocks, seen, values, slopes)
+        arrays = (self.points, self.bins, self.moving, self.mask)
+        if count > _FEW:
+            # The samples are parted between the threads, as there are few maps of so many.
+            seen = np.empty((count, 8), np.float32)
+            slopes[:] = 0
+            for k in range(number):
+                values[k] = _gradient(*arrays, maps[k], overlap, seen, slopes[k])
+        else:
+            all_seen = np.empty((number, count, 8), np.float32)
+            _gradients(*arrays, maps, overlap, all_seen, values, slopes)
         return values, slopes
 
     def look(self, matrices: npt.ArrayLike) -> Doubles:
@@ -225,64 +230,84 @@ def _add(row: Any, q: float, weight: float) -> None:
     row[m + 2] += weight * 0.5 * (0.5 + f) * (0.5 + f)
 
 
+@nb.njit(inline="always")
+def _count(
+    points: Any, bins: Any, moving: Any, mask: Any, m: Any, first: int, last: int, joint: Any, seen: Any
+) -> None:  # fmt: skip
+    """Look some samples up under a map, and add them to the histogram."""
+    for n in range(first, last):
+        p, q, r = points[n, 0], points[n, 1], points[n, 2]
+        x = m[0, 0] * p + m[0, 1] * q + m[0, 2] * r + m[0, 3]
+        y = m[1, 0] * p + m[1, 1] * q + m[1, 2] * r + m[1, 3]
+        z = m[2, 0] * p + m[2, 1] * q + m[2, 2] * r + m[2, 3]
+        if _look_up(moving, mask, x, y, z, seen[n]):
+            _add(joint[bins[n]], seen[n, 0], seen[n, 1])
+        else:
+            seen[n, 1] = 0
+
+
+@nb.njit(inline="always")
+def _slope(points: Any, bins: Any, table: Any, first: int, last: int, seen: Any, part: Any) -> None:
+    """Add what some samples contribute to the derivative by the map's numbers."""
+    for n in range(first, last):
+        weight = seen[n, 1]
+        if weight == 0:
+            continue
+        m = int(seen[n, 0] + 0.5)
+        f = seen[n, 0] - m
+        t0, t1, t2 = table[bins[n], m], table[bins[n], m + 1], table[bins[n], m + 2]
+        by_value = weight * (-(0.5 - f) * t0 - 2 * f * t1 + (0.5 + f) * t2)
+        by_weight = 0.0
+        if weight < 1:
+            by_weight = (
+                0.5 * (0.5 - f) * (0.5 - f) * t0
+                + (0.75 - f * f) * t1
+                + 0.5 * (0.5 + f) * (0.5 + f) * t2
+            )
+        for axis in range(3):
+            d = by_value * seen[n, 2 + axis] + by_weight * seen[n, 5 + axis]
+            part[axis, 0] += d * points[n, 0]
+            part[axis, 1] += d * points[n, 1]
+            part[axis, 2] += d * points[n, 2]
+            part[axis, 3] += d
+
+
 @nb.njit(parallel=True, cache=True)
 def _gradients(
     points: Any, bins: Any, moving: Any, mask: Any, maps: Any,
-    overlap: bool, blocks: int, seen: Any, values: Any, slopes: Any,
+    overlap: bool, seen: Any, values: Any, slopes: Any,
 ) -> None:  # fmt: skip
-    count, number = len(points), len(maps)
-    joint = np.zeros((number, blocks, BINS, _COLUMNS))
-    tables = np.empty((number, BINS, _COLUMNS))
-    parts = np.zeros((number, blocks, 3, 4))
-    for task in nb.prange(number * blocks):
-        k, block = task // blocks, task % blocks
-        m = maps[k]
-        for n in range(block * count // blocks, (block + 1) * count // blocks):
-            p, q, r = points[n, 0], points[n, 1], points[n, 2]
-            x = m[0, 0] * p + m[0, 1] * q + m[0, 2] * r + m[0, 3]
-            y = m[1, 0] * p + m[1, 1] * q + m[1, 2] * r + m[1, 3]
-            z = m[2, 0] * p + m[2, 1] * q + m[2, 2] * r + m[2, 3]
-            if _look_up(moving, mask, x, y, z, seen[k, n]):
-                _add(joint[k, block, bins[n]], seen[k, n, 0], seen[k, n, 1])
-            else:
-                seen[k, n, 1] = 0
-    for k in nb.prange(number):
-        for block in range(1, blocks):
-            for i in range(BINS):
-                for j in range(_COLUMNS):
-                    joint[k, 0, i, j] += joint[k, block, i, j]
-        values[k] = information(joint[k, 0], count, overlap, tables[k])
-    for task in nb.prange(number * blocks):
-        k, block = task // blocks, task % blocks
-        table, part = tables[k], parts[k, block]
-        for n in range(block * count // blocks, (block + 1) * count // blocks):
-            weight = seen[k, n, 1]
-            if weight == 0:
-                continue
-            m = int(seen[k, n, 0] + 0.5)
-            f = seen[k, n, 0] - m
-            t0, t1, t2 = table[bins[n], m], table[bins[n], m + 1], table[bins[n], m + 2]
-            by_value = weight * (-(0.5 - f) * t0 - 2 * f * t1 + (0.5 + f) * t2)
-            by_weight = 0.0
-            if weight < 1:
-                by_weight = (
-                    0.5 * (0.5 - f) * (0.5 - f) * t0
-                    + (0.75 - f * f) * t1
-                    + 0.5 * (0.5 + f) * (0.5 + f) * t2
-                )
-            for axis in range(3):
-                d = by_value * seen[k, n, 2 + axis] + by_weight * seen[k, n, 5 + axis]
-                part[axis, 0] += d * points[n, 0]
-                part[axis, 1] += d * points[n, 1]
-                part[axis, 2] += d * points[n, 2]
-                part[axis, 3] += d
-    for k in range(number):
-        for axis in range(3):
-            for column in range(4):
-                total = 0.0
-                for block in range(blocks):
-                    total += parts[k, block, axis, column]
-                slopes[k, axis, column] = total
+    """Each map by one thread: threads meet once."""
+    count = len(points)
+    for k in nb.prange(len(maps)):
+        joint, table = np.zeros((BINS, _COLUMNS)), np.empty((BINS, _COLUMNS))
+        _count(points, bins, moving, mask, maps[k], 0, count, joint, seen[k])
+        values[k] = information(joint, count, overlap, table)
+        slopes[k] = 0
+        _slope(points, bins, table, 0, count, seen[k], slopes[k])
+
+
+@nb.njit(parallel=True, cache=True)
+def _gradient(
+    points: Any, bins: Any, moving: Any, mask: Any, m: Any, overlap: bool, seen: Any, slope: Any
+) -> float:
+    """One map by all threads: each does blocks of the samples, which are added in order."""
+    count = len(points)
+    joint = np.zeros((BLOCKS, BINS, _COLUMNS))
+    for block in nb.prange(BLOCKS):
+        first, last = block * count // BLOCKS, (block + 1) * count // BLOCKS
+        _count(points, bins, moving, mask, m, first, last, joint[block], seen)
+    for block in range(1, BLOCKS):
+        joint[0] += joint[block]
+    table = np.empty((BINS, _COLUMNS))
+    value = information(joint[0], count, overlap, table)
+    parts = np.zeros((BLOCKS, 3, 4))
+    for block in nb.prange(BLOCKS):
+        first, last = block * count // BLOCKS, (block + 1) * count // BLOCKS
+        _slope(points, bins, table, first, last, seen, parts[block])
+    for block in range(BLOCKS):
+        slope += parts[block]
+    return value
 
 
 @nb.njit(parallel=True, cache=True)

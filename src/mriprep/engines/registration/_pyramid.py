@@ -94,7 +94,8 @@ class Pyramid:
 
         data, affine = self._at(spacing)
         scale = (BINS - 1) / max(self.high - self.low, 1e-12)
-        binned = (data - np.float32(self.low)) * np.float32(scale)
+        binned = data - np.float32(self.low)
+        binned *= np.float32(scale)
         if smooth:
             from scipy import ndimage
 
@@ -173,9 +174,12 @@ def spread(region: Mask, affine: Doubles, count: int) -> Doubles:
     steps = ratio ** -np.arange(1.0, 4.0)
     number = np.arange(1, int(count / share * 1.05) + 64)[:, None]
     index = low + (0.5 + number * steps) % 1.0 * (high - low) - 0.5
-    inside = region[tuple(np.rint(index).astype(int).clip(0, np.array(region.shape) - 1).T)]
-    chosen = index[inside][:count]
-    return np.asarray(chosen @ affine[:3, :3].T + affine[:3, 3])
+    voxels = np.rint(index).astype(int).clip(0, np.array(region.shape) - 1)
+    flat = np.ravel_multi_index(tuple(voxels.T), region.shape)
+    chosen = np.flatnonzero(region.ravel()[flat])[:count]
+    # Neighbours after each other: what one point is looked up in is still at hand for the next.
+    chosen = chosen[np.argsort(flat[chosen], kind="stable")]
+    return np.asarray(index[chosen] @ affine[:3, :3].T + affine[:3, 3])
 
 
 def _linear(level: Level, points: Doubles) -> Floats:
