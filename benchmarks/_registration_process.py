@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mriprep.core import Transform, Volume
+
 
 class Timed(NamedTuple):
     """Seconds of a call (the quickest of several), of all processors, and of the whole process."""
@@ -53,16 +55,41 @@ def timed(
         return Timed(call, processor, min(whole), np.load(f"{name}/matrix.npy"))
 
 
+def _plain_elastix(fixed, moving, model: str):
+    """elastix as a script calls it: `import itk`, Slicer's rigid preset, one function."""
+    import itk
+
+    from mriprep.engines.registration.elastix import _PRESET
+
+    def to_itk(volume):
+        affine = np.diag([-1.0, -1, 1, 1]) @ volume.affine
+        spacing = np.array(volume.spacing)
+        image = itk.image_from_array(np.ascontiguousarray(volume.floats().T))
+        image.SetSpacing(spacing.tolist())
+        image.SetOrigin(affine[:3, 3].tolist())
+        image.SetDirection(itk.matrix_from_array(affine[:3, :3] / spacing))
+        return image
+
+    preset = {**_PRESET, "Transform": ("EulerTransform",),
+              "AutomaticTransformInitialization": ("true",)}  # fmt: skip
+    parameters = itk.ParameterObject.New()
+    parameters.AddParameterMap(preset)
+    itk.elastix_registration_method(
+        to_itk(fixed), to_itk(moving), parameter_object=parameters, log_to_console=False
+    )
+    return Transform.identity()  # timed, not compared
+
+
 def _child(folder: Path, engine: str, model: str, times: int, device: str) -> None:
     warnings.simplefilter("ignore")
     from mriprep import engines
-    from mriprep.core import Volume
 
     images = [
         Volume(np.load(folder / f"{key}.npy"), np.load(folder / f"{key}-affine.npy"))
         for key in ("fixed", "moving")
     ]
-    estimate = engines.load("registration", engine).estimate
+    plain = engine == "elastix, plain itk"
+    estimate = _plain_elastix if plain else engines.load("registration", engine).estimate
     options = {"device": device} if engine == "native" else {}
     seconds, processor = [], []
     for _ in range(times):

@@ -307,7 +307,7 @@ def _gradient(
         _slope(points, bins, table, first, last, seen, parts[block])
     for block in range(BLOCKS):
         slope += parts[block]
-    return value
+    return float(value)
 
 
 @nb.njit(parallel=True, cache=True)

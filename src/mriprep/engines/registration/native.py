@@ -265,7 +265,7 @@ class Pair:
             whole, by = assembled(p, who)
             values, slopes = self._there.gradients(whole, overlap)
             if self._back is not None:
-                inverse = np.linalg.inv(whole)
+                inverse = np.asarray(np.linalg.inv(whole), dtype=np.float64)
                 more, back = self._back.gradients(inverse, overlap)
                 turned = np.swapaxes(inverse, 1, 2)
                 # The derivative of an inverse: d(M^-1) = -M^-1 dM M^-1.
