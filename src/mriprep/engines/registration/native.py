@@ -73,7 +73,7 @@ _SEARCH = Stage(8.0, 1.0, 1500, 0, 15, 0.1)
 _SIFT = Stage(4.0, 1.0, 4000, 6, 10, 0.1)
 COARSE = Stage(4.0, 1.0, 20000, 2, 25, 0.03)
 _MIDDLE = Stage(2.0, 1.0, 40000, 1, 40, 0.01)
-_FINE = Stage(1.0, 0.0, 30000, 1, 40, 0.003)
+_FINE = Stage(1.0, 0.0, 60000, 1, 40, 0.003)
 
 #: Images coarser than this on every axis have nothing to show at the finest stage (mm).
 _FINE_BELOW_MM = 1.5
