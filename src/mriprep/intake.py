@@ -17,7 +17,8 @@ from .core.case import PREFERRED_CONTRASTS
 from .core.errors import nearest
 from .core.volume import as_role
 
-_IMAGE = re.compile(r"\.(nii|nii\.gz|mgh|mgz|nrrd|nhdr|mha|mhd)$", re.IGNORECASE)
+#: Endings of image files.
+IMAGE = re.compile(r"\.(nii|nii\.gz|mgh|mgz|nrrd|nhdr|mha|mhd)$", re.IGNORECASE)
 #: Endings of files that people give by mistake; any other may be DICOM, which often has none.
 _FOREIGN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".json", ".txt", ".csv", ".tsv", ".html",
             ".npy", ".npz", ".pdf", ".yaml", ".yml", ".md", ".tfm", ".mat")  # fmt: skip
@@ -84,7 +85,7 @@ def read(
 def is_image(path: str | Path) -> bool:
     """Whether a path is to be read as one image file, and not as DICOM."""
     path = Path(path)
-    return bool(_IMAGE.search(path.name)) and not path.is_dir()
+    return bool(IMAGE.search(path.name)) and not path.is_dir()
 
 
 def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> Case:
@@ -110,7 +111,7 @@ def case_name(path: Path, fallback: str) -> str:
     for folder, inside in reversed(list(itertools.pairwise(path.parts))):
         if re.fullmatch(subject, folder):
             return f"{folder}_{inside}" if re.fullmatch(session, inside) else folder
-    stem = _IMAGE.sub("", path.name).removesuffix(".zip").removeprefix("sub-")
+    stem = IMAGE.sub("", path.name).removesuffix(".zip").removeprefix("sub-")
     stem = unicodedata.normalize("NFKD", stem)  # an umlaut becomes its letter
     if stem in PREFERRED_CONTRASTS or not stem:
         stem = path.parent.name
@@ -199,7 +200,7 @@ def scans_below(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for inside in (folder, folder / "anat", *sorted(folder.glob("ses-*/anat"))):
         for file in sorted(inside.glob("[!.]*")) if inside.is_dir() else ():
-            contrast = contrast_of(file) or _IMAGE.sub("", file.name).split("_")[-1]
+            contrast = contrast_of(file) or IMAGE.sub("", file.name).split("_")[-1]
             if is_image(file) and contrast in PREFERRED_CONTRASTS and "_desc-" not in file.name:
                 found.setdefault(contrast, []).append(file)
     return found
@@ -260,7 +261,7 @@ def _sidecar_facts(path: Path) -> dict[str, Any]:
 def _sidecar(path: Path) -> dict[str, Any]:
     import json
 
-    sidecar = path.with_name(_IMAGE.sub("", path.name) + ".json")
+    sidecar = path.with_name(IMAGE.sub("", path.name) + ".json")
     try:
         content = json.loads(sidecar.read_text("utf-8")) if sidecar.is_file() else {}
     except (OSError, ValueError):

@@ -61,7 +61,7 @@ def read_session(
     if not paths:
         raise InputError("a session needs at least one scan")
     cases = [c for path in paths for c in _cases(path, options)]
-    case = _merged(cases, paths, name)
+    case = merged(cases, paths, name)
     return case, _beside(case)
 
 
@@ -96,7 +96,8 @@ def _anatomical(path: Path) -> list[Any]:
         return []
 
 
-def _merged(cases: Sequence[Case], paths: Sequence[Path], name: str | None) -> Case:
+def merged(cases: Sequence[Case], paths: Sequence[Path], name: str | None) -> Case:
+    """One case of several that are of one session; refused where they cannot be."""
     volumes: dict[str, Volume] = {}
     for case in cases:
         for contrast, volume in case.items():
@@ -228,7 +229,7 @@ def _beside(case: Case) -> Given:
             match = _COMPANION.search(stem)
             if match and not _of_others(stem, case):
                 role = "mask" if match[1].lower() == "mask" else "labels"
-                contrast, volume = _whose(path, stem, role, case)
+                contrast, volume = whose(path, stem, role, case)
                 if contrast is not None:
                     said = re.sub(r"[^A-Za-z0-9]", "", _said_of(stem, contrast))
                     plain = "labels" if role == "labels" and not said else f"{contrast}{said}"
@@ -263,7 +264,7 @@ def _of_others(stem: str, case: Case) -> bool:
     return match is not None and _ENTITIES.search(case.name) is not None and name != case.name
 
 
-def _whose(path: Path, stem: str, role: str, case: Case) -> tuple[str | None, Volume]:
+def whose(path: Path, stem: str, role: str, case: Case) -> tuple[str | None, Volume]:
     """The scan that a mask or segmentation belongs to: by its name, or by its grid."""
     volume = read(path, role=role)
     assert isinstance(volume, Volume)
