@@ -1,4 +1,4 @@
-"""What INPUT is: a table, a folder of images, one image, or DICOM."""
+"""What INPUT is: a table, a BIDS dataset, a folder of images, one image, or DICOM."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mriprep.core import InputError
-from mriprep.core.errors import nearest
 from mriprep.intake import case_name, is_image
 from mriprep.io.images import contrast_of
 
+from .bids import from_bids, is_bids
 from .folder import from_folder, images_below
-from .source import CaseSource, ImageSource
+from .source import CaseSource, ImageSource, taken
 from .table import TABLES, from_table
 
 
@@ -27,8 +27,8 @@ def list_cases(
     Parameters
     ----------
     source : Path
-        A table (CSV, TSV, Parquet), a folder of images, one image, or a
-        folder, file or zip of DICOM.
+        A table (CSV, TSV, Parquet), a BIDS dataset, another folder of images,
+        one image, or a folder, file or zip of DICOM.
     participants : sequence of str
         Subjects to keep, with or without ``sub-``; all if empty.
     filters : Path, optional
@@ -49,8 +49,8 @@ def list_cases(
     source = Path(source).expanduser()
     if not source.exists():
         raise InputError(f"'{source}' does not exist", hint="check the path")
-    found = _listed(source)
-    found = _only_participants(found, participants)
+    found = _listed(source, participants, filters)
+    found = taken(found, participants, lambda c: c.subject)
     kept = [c for c in (c.only(wanted) for c in found) if c.contrasts]
     if not kept:
         there = sorted({c for case in found for c in case.contrasts})
@@ -61,7 +61,14 @@ def list_cases(
     return kept
 
 
-def _listed(source: Path) -> list[CaseSource]:
+def _listed(source: Path, participants: Sequence[str], filters: Path | None) -> list[CaseSource]:
+    if source.is_dir() and is_bids(source):
+        return from_bids(source, participants=participants, filters=filters) or from_folder(source)
+    if filters is not None:
+        raise InputError(
+            f"'{source.name}' is no BIDS dataset: a BIDS filter file cannot be applied to it",
+            hint="give --bids-filter-file with a folder of sub-*/anat",
+        )
     if source.is_file():
         if source.suffix.lower() in TABLES:
             return from_table(source)
@@ -79,16 +86,3 @@ def _single(source: Path) -> CaseSource:
     contrast = contrast_of(source) if is_image(source) else None
     image = ImageSource(contrast, str(source.absolute()))
     return CaseSource(name, subject, session or None, (image,))
-
-
-def _only_participants(cases: list[CaseSource], participants: Sequence[str]) -> list[CaseSource]:
-    if not participants:
-        return cases
-    wanted = {p.strip().removeprefix("sub-") for p in participants}
-    there = {c.subject for c in cases}
-    missing = sorted(wanted - there)
-    if missing:
-        raise InputError(
-            f"there is no participant {', '.join(missing)}", hint=nearest(missing[0], there)
-        )
-    return [c for c in cases if c.subject in wanted]

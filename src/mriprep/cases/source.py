@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from mriprep.core import InputError
 from mriprep.core.case import PREFERRED_CONTRASTS
+from mriprep.core.errors import nearest
+
+_T = TypeVar("_T")
 
 #: What an image of a case may be.
 ROLES = ("image", "mask", "labels")
@@ -138,3 +141,22 @@ def in_order(images: Iterable[ImageSource]) -> tuple[ImageSource, ...]:
         return (ROLES.index(i.role), place, i.contrast or "", i.path)
 
     return tuple(sorted(images, key=rank))
+
+
+def taken(
+    items: Sequence[_T], participants: Iterable[str], subject: Callable[[_T], str]
+) -> list[_T]:
+    """What is of these participants (with or without ``sub-``); all of it if none is named.
+
+    Raises
+    ------
+    InputError
+        If one of them is not there.
+    """
+    wanted = {p.strip().removeprefix("sub-") for p in participants}
+    there = {subject(item) for item in items}
+    if missing := sorted(wanted - there):
+        raise InputError(
+            f"there is no participant {', '.join(missing)}", hint=nearest(missing[0], there)
+        )
+    return [item for item in items if not wanted or subject(item) in wanted]

@@ -130,7 +130,7 @@ def _parquet(table: Path) -> list[dict[str, Any]]:
     except ImportError:
         raise EngineMissing(
             f"{table.name} is a Parquet table, and pyarrow is not installed",
-            hint="pip install 'mriprep[parquet]', or save it as CSV",
+            hint="pip install pyarrow, or save it as CSV",
         ) from None
     try:
         rows: list[dict[str, Any]] = parquet.read_table(table).to_pylist()
