@@ -252,6 +252,32 @@ def test_a_cut_off_file_never_gives_a_volume(engine, tmp_path):
         read_dicom(tmp_path / "a", engine=engine)
 
 
+def test_what_was_acquired_twice_in_one_series_is_taken_apart(tmp_path):
+    write(tmp_path / "a")
+    for file in list((tmp_path / "a").iterdir()):
+        ds = pydicom.dcmread(file)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID + ".2"
+        ds.AcquisitionNumber = 2
+        ds.PixelData = bytes(b ^ 1 for b in ds.PixelData)
+        ds.save_as(file.with_suffix(".second"))
+    found = scan(tmp_path / "a")
+    assert [(s.key, s.slices, s.volumes, s.usable) for s in found] == [
+        ("3-1", SLICES, 1, True),
+        ("3-2", SLICES, 1, True),
+    ]
+
+
+def test_what_was_sent_twice_under_other_identifiers_counts_once(tmp_path):
+    write(tmp_path / "a")
+    for file in list((tmp_path / "a").iterdir())[:5]:
+        ds = pydicom.dcmread(file)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID + ".2"
+        ds.save_as(file.with_suffix(".second"))
+    [series] = scan(tmp_path / "a")
+    assert (series.slices, series.volumes, len(series.files)) == (SLICES, 1, SLICES)
+    assert series.problems == ("5 copies of images that are there already",)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_time_series_is_refused(engine, tmp_path):
     write(tmp_path / "a")
@@ -259,7 +285,6 @@ def test_a_time_series_is_refused(engine, tmp_path):
         ds = pydicom.dcmread(file)
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID + ".2"
         ds.InstanceNumber += SLICES
-        ds.AcquisitionNumber = 2
         ds.PixelData = bytes(b ^ 1 for b in ds.PixelData)
         ds.save_as(file.with_suffix(".second"))
     with pytest.raises(InputError, match="2 volumes"):

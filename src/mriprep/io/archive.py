@@ -9,6 +9,7 @@ import tempfile
 import weakref
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from mriprep.core import InputError
@@ -18,7 +19,8 @@ LARGEST = 64 * 2**30
 #: An archive with more members than this is refused.
 MOST_MEMBERS = 500_000
 
-_DAMAGED = (
+#: What reading a damaged archive raises.
+DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, OSError,
 )  # fmt: skip
 
@@ -41,8 +43,32 @@ class Unpacked:
         self._remove()
 
 
-def unzip(source: Path) -> Unpacked:
-    """Unpack a zip archive into a temporary folder.
+def safe_members(source: Path) -> list[zipfile.ZipInfo]:
+    """The files of a zip archive, which is refused if it is not safe to unpack.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, encrypted, unsafe or too large.
+    """
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+    except DAMAGED as error:
+        raise _cannot(error) from error
+    _check(members, Path(tempfile.gettempdir()))
+    return members
+
+
+def _cannot(error: Exception) -> InputError:
+    return InputError(
+        f"the archive cannot be unpacked ({type(error).__name__})",
+        hint="is it a whole zip file? unpack it with another tool and give the folder",
+    )
+
+
+def unzip(source: Path, only: Collection[str] | None = None) -> Unpacked:
+    """Unpack a zip archive, or some of its members, into a temporary folder.
 
     Nothing is written outside that folder: an archive with a member that
     points elsewhere, or with a link, is refused as a whole.
@@ -51,6 +77,8 @@ def unzip(source: Path) -> Unpacked:
     ----------
     source : Path
         The archive.
+    only : collection of str, optional
+        Names of the members to unpack; all of them by default.
 
     Returns
     -------
@@ -66,18 +94,17 @@ def unzip(source: Path) -> Unpacked:
     try:
         with zipfile.ZipFile(source) as archive:
             members = [m for m in archive.infolist() if not m.is_dir()]
+            if only is not None:
+                members = [m for m in members if m.filename in only]
             _check(members, unpacked.folder)
             for member in members:
                 target = unpacked.folder / PurePosixPath(member.filename)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as packed, open(target, "xb") as file:
                     shutil.copyfileobj(packed, file, 2**20)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         unpacked.close()
-        raise InputError(
-            f"the archive cannot be unpacked ({type(error).__name__})",
-            hint="is it a whole zip file? unpack it with another tool and give the folder",
-        ) from error
+        raise _cannot(error) from error
     except BaseException:
         unpacked.close()
         raise

@@ -7,11 +7,10 @@ identifiers of a patient are never kept.
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,14 +19,13 @@ from mriprep.core import Case, EngineError, InputError, MriprepWarning, Volume
 from .archive import Unpacked, unzip
 from .dicom_contrast import ANATOMICAL
 from .dicom_geometry import along, place
-from .dicom_headers import Header, read_header
+from .dicom_scan import read_headers
 from .dicom_series import Series, gather
+from .dicom_shear import upright
+from .dicom_verdict import judge
 
 __all__ = ["Series", "choose", "read_dicom", "scan"]
 
-#: More than this part of the slices, or this many in a row, are too many to fill in.
-MOST_MISSING = 0.05
-MOST_MISSING_IN_A_ROW = 2
 #: A converted volume farther than this from where its headers put it is wrong (mm).
 MISPLACED_MM = 0.1
 
@@ -58,44 +56,9 @@ def scan(source: str | Path) -> list[Series]:
     unpacked: Unpacked | None = None
     if path.is_file() and zipfile.is_zipfile(path):
         unpacked = unzip(path)
-    headers: dict[str, Header] = {}
-    other = damaged = repeated = 0
-    for file in _files(unpacked.folder if unpacked else path):
-        try:
-            header = read_header(file)
-        except (ValueError, OSError):
-            damaged += 1
-            continue
-        if header is None:
-            other += 1
-        elif header.uid in headers:
-            repeated += 1
-        else:
-            headers[header.uid] = header
-    if not headers:
-        raise InputError(
-            f"no DICOM image found ({other} other files, {damaged} damaged ones)",
-            hint="give the folder that holds the scanner's files, or a zip archive of it",
-        )
-    if other:
-        _warn(f"left out {other} files that are not DICOM images")
-    if repeated:
-        _warn(f"left out {repeated} copies of images that are there already")
-    if damaged:
-        _warn(f"left out {damaged} damaged DICOM files; slices may be missing")
-    return gather(headers.values(), unpacked)
-
-
-def _files(root: Path) -> Iterator[Path]:
-    if root.is_file():
-        yield root
-        return
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        for name in sorted(names):
-            file = Path(folder) / name
-            if file.is_file():  # no sockets, no dead links
-                yield file
+    headers = read_headers(unpacked.folder if unpacked else path)
+    headers.tell()
+    return gather(headers.found.values(), unpacked)
 
 
 def choose(series: Sequence[Series], wanted: str | None = None) -> Series:
@@ -229,15 +192,23 @@ def read_dicom(source: str | Path, convert: Converter, *, series: str | None = N
     EngineError
         If the conversion fails.
     """
-    chosen = choose(scan(source), series)
-    _check(chosen)
-    gaps = bool(chosen.missing) and chosen.even and chosen.grid is not None
-    volume = convert(chosen.files, strict=not gaps)
-    if gaps and chosen.grid is not None:
-        volume = place(volume, chosen.grid, chosen.missing)
-        _warn(f"{chosen}: {_said(chosen)}; filled in from the neighbours")
-    elif chosen.problems:
-        _warn(f"{chosen}: {_said(chosen)}")
+    return read_series(choose(scan(source), series), convert, _name(Path(source)))
+
+
+def read_series(chosen: Series, convert: Converter, name: str) -> Case:
+    """Read a series as a case of this name; see :func:`read_dicom`."""
+    verdict = judge(chosen)
+    if verdict.kind == "refuse" and not verdict.small:
+        raise InputError(f"{chosen}: {verdict.why}", hint=verdict.hint)
+    gaps = bool(chosen.missing) and chosen.even
+    grid = chosen.grid if gaps or chosen.tilted else None
+    volume = convert(chosen.files, strict=grid is None)
+    if grid is not None:
+        volume = place(volume, grid, chosen.missing)
+    if chosen.tilted:
+        volume = upright(volume)
+    if chosen.problems:
+        _warn(f"{chosen}: {verdict.why}")
     _check_place(chosen, volume)
     contrast = chosen.contrast or "image"
     # The engine reads some private elements: they complete the standard ones.
@@ -245,37 +216,7 @@ def read_dicom(source: str | Path, convert: Converter, *, series: str | None = N
     volume = volume.replace(source=f"DICOM {chosen}", contrast=contrast)
     if chosen.patient:
         volume = volume.replace(patient=chosen.patient)
-    return Case(_name(Path(source)), {contrast: volume}, facts)
-
-
-def _said(series: Series) -> str:
-    return "; ".join(series.problems)
-
-
-def _check(series: Series) -> None:
-    """Refuse what cannot become one volume."""
-    if "not an image" in series.problems:
-        raise InputError(f"{series} is not an image", hint="choose another with --series")
-    if any(p.startswith("colour") for p in series.problems):
-        raise InputError(
-            f"{series} is a colour picture: {_said(series)}",
-            hint="it is made from another series; choose that one with --series",
-        )
-    if series.volumes > 1:
-        raise InputError(
-            f"{series} is not one volume: {_said(series) or f'{series.volumes} volumes'}",
-            hint="mriprep works on single 3D volumes; choose an anatomical series with --series",
-        )
-    if series.missing:
-        length = len(series.missing) + series.slices
-        runs = "".join("x" if i in series.missing else " " for i in range(length)).split()
-        longest = max(map(len, runs))
-        if len(series.missing) > MOST_MISSING * length or longest > MOST_MISSING_IN_A_ROW:
-            raise InputError(
-                f"{series} is incomplete: {_said(series)}",
-                hint="fetch the series again from the scanner or the archive;"
-                f" at most {MOST_MISSING:.0%} and {MOST_MISSING_IN_A_ROW} in a row are filled in",
-            )
+    return Case(name, {contrast: volume}, facts)
 
 
 def _check_place(series: Series, volume: Volume) -> None:

@@ -1,145 +1,299 @@
-"""A guess of what an MR series shows, from its names and its timing."""
+"""What an MR series shows, from its names and its timing: rules that are data, applied."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mriprep.core import InputError
+from mriprep.core.errors import nearest
 
 #: Contrasts of which a brain's anatomy can be seen.
 ANATOMICAL = ("T1w", "T1c", "T2w", "FLAIR", "PDw")
 
+_SECTIONS = ("certain", "text", "physics")
+_RANGES = {"tr_ms": "repetition_ms", "te_ms": "echo_ms", "ti_ms": "inversion_ms", "flip_deg": "flip_deg"}  # fmt: skip
+_VALUES = {"sop_class": "sop_class", "acquisition": "acquisition", "modality": "modality"}
+_WORDS = ("name", "image_type", "sequence", "sequence_any", "no_sequence", "variant", "agent")
+_CONDITIONS = (*_WORDS, *_RANGES, *_VALUES)
 
-def _begins(*words: str) -> re.Pattern[str]:
-    """Match any of the words where no letter or digit stands before it."""
-    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(words)})")
+
+@dataclass(frozen=True)
+class Guess:
+    """What a series shows, how sure that is (0 to 1), and why."""
+
+    contrast: str | None
+    confidence: float = 0.0
+    reason: str = ""
 
 
-_LOCALIZER = _begins("locali[sz]er", "loc(?![a-z])", "scout", "survey", "3.?pl(?:ane)?(?![a-z])", "aahead", "plan.?scan", "smartbrain")  # fmt: skip
-_PERF = _begins("p?c?asl(?![a-z])", "perf", "(?:rel)?cbf", "dsc(?![a-z])")
-_DWI = _begins("dwi", "dti", "diff", "adc(?![a-z])", "tracew?(?![a-z])", "tensor", "b=?[0-9]{3,4}(?![0-9])", "hardi", "noddi")  # fmt: skip
-_BOLD = _begins("bold", "fmri", "resting", "rest[0-9]*(?![a-z])", "task", "func")
-# Weighted by susceptibility, flow or a field, or a map: not one of the contrasts known here.
-_OTHER = re.compile(
-    r"t2[ _-]*(?:\*|star|fl2d|ffe)|t[12][ _-]*(?:map|rho)|swi(?![a-z])|swan|qsm|(?<![a-z])tof(?![a-z])"
-    r"|angio|(?<![a-z])mra(?![a-z])|field.?map|(?<![a-z0-9])b0(?![0-9])"
-)
-_FLAIR = re.compile(r"flair|dark.?fluid")
-_T1 = re.compile(
-    r"t1w|(?<![a-z0-9])(?:s|ce|3d)?t1(?![0-9])|mp2?rage|(?<![a-z])(?:tfl|i?r?f?spgr|bravo)(?![a-z])"
-)
-_T2 = re.compile(r"t2w|(?<![a-z0-9])(?:s|3d)?t2(?![0-9])")
-_PD = _begins("pd(?![a-z])", "pd[ _-]?w", "proton")
-_GADOLINIUM = _begins("gad", "gd(?![a-z])", "post(?![a-z])", "ce(?![a-z])", "t1c(?![a-z])", "km(?![a-z])")  # fmt: skip
+UNKNOWN = Guess(None, 0.0, "nothing in the header tells")
 
-# Values of AcquisitionContrast (DICOM PS3.3 C.8.13.2.1.1).
-_ACQUISITION = {
-    "T1": "T1w",
-    "T2": "T2w",
-    "PROTON_DENSITY": "PDw",
-    "FLUID_ATTENUATED": "FLAIR",
-    "DIFFUSION": "dwi",
-    "PERFUSION": "perf",
-}
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a header says that may tell the contrast. Upper case but for names; times in ms."""
+
+    names: tuple[str, ...] = ()
+    image_type: frozenset[str] = frozenset()
+    sequence: frozenset[str] = frozenset()
+    variant: frozenset[str] = frozenset()
+    repetition_ms: float | None = None
+    echo_ms: float | None = None
+    inversion_ms: float | None = None
+    flip_deg: float | None = None
+    acquisition: str = ""
+    sop_class: str = ""
+    modality: str = "MR"
+    agent: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: a contrast, and the conditions that must all hold."""
+
+    contrast: str
+    confidence: float
+    because: str
+    names: tuple[re.Pattern[str], ...] = ()
+    when: Mapping[str, Any] = field(default_factory=dict)
+
+    def fits(self, evidence: Evidence, name: str | None) -> bool:
+        """Whether it fits; `name` is the one that is asked, None for all of them together."""
+        if self.names:
+            text = " ".join(evidence.names) if name is None else name
+            if not all(p.search(text) for p in self.names):
+                return False
+        return all(_holds(k, v, evidence) for k, v in self.when.items())
+
+
+def _holds(key: str, asked: Any, e: Evidence) -> bool:
+    if key in _RANGES:
+        return _in_range(asked, getattr(e, _RANGES[key]))
+    if key in _VALUES:
+        return getattr(e, key) in asked
+    match key:
+        case "image_type" | "variant":
+            return bool(asked & getattr(e, key))
+        case "sequence":
+            return bool(asked <= e.sequence)
+        case "sequence_any":
+            return bool(asked & e.sequence)
+        case "no_sequence":
+            return not asked & e.sequence
+        case _:  # agent
+            return bool(asked) is e.agent
+
+
+def _in_range(asked: Any, value: float | None) -> bool:
+    if asked == "absent":
+        return not value
+    if value is None:
+        return False
+    low, high = asked
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of each section, in the order in which they are tried."""
+
+    certain: tuple[Rule, ...]
+    text: tuple[Rule, ...]
+    physics: tuple[Rule, ...]
+
+    def judge(self, evidence: Evidence) -> Guess:
+        """Say what a series shows."""
+        for rule in self.certain:
+            if rule.fits(evidence, None):
+                return Guess(rule.contrast, rule.confidence, rule.because)
+        named = next(
+            (r for name in evidence.names for r in self.text if r.fits(evidence, name)), None
+        )
+        timed = next((r for r in self.physics if r.fits(evidence, None)), None)
+        if named is None:
+            if timed is None:
+                return UNKNOWN
+            return Guess(timed.contrast, timed.confidence, timed.because)
+        if timed is None or not {named.contrast, timed.contrast} <= set(ANATOMICAL):
+            return Guess(named.contrast, named.confidence, named.because)
+        if timed.contrast.rstrip("wc") == named.contrast.rstrip(
+            "wc"
+        ):  # T1w and T1c are timed alike
+            return Guess(named.contrast, 0.97, f"{named.because}, and {timed.because}")
+        doubt = f"{named.because}; by its timing it could be {timed.contrast} ({timed.because})"
+        return Guess(named.contrast, 0.6, doubt)
+
+
+def load_rules(path: Path | None = None) -> Rules:
+    """The rules that are shipped, those of a file before them.
+
+    Raises
+    ------
+    InputError
+        If the file is no such rules; says where.
+    """
+    return _shipped() if path is None else _joined(_read(path.name, _text(path)), _shipped())
+
+
+@cache
+def _shipped() -> Rules:
+    from importlib.resources import files
+
+    name = "contrast_rules.yaml"
+    return _read(name, (files("mriprep.io") / name).read_text("utf-8"))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the rules {path.name} cannot be read ({type(error).__name__})") from None
+
+
+def _joined(first: Rules, then: Rules) -> Rules:
+    return Rules(first.certain + then.certain, first.text + then.text, first.physics + then.physics)
+
+
+def _read(name: str, text: str) -> Rules:
+    import yaml
+
+    hint = "see io/contrast_rules.yaml of the package for the form"
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{name} is not valid YAML: {error}", hint=hint) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{name} must hold rules under {', '.join(_SECTIONS)}", hint=hint)
+    for key in content:
+        if key not in (*_SECTIONS, "patterns"):
+            raise InputError(f"{name}: there is no section '{key}'", hint=nearest(key, _SECTIONS))
+    parts = {}
+    for section in _SECTIONS:
+        listed = content.get(section) or []
+        if not isinstance(listed, list):
+            raise InputError(f"{name}: '{section}' must be a list of rules", hint=hint)
+        parts[section] = tuple(
+            _rule(r, f"{name}: rule {i} of {section}") for i, r in enumerate(listed, 1)
+        )
+    return Rules(**parts)
+
+
+def _rule(content: Any, where: str) -> Rule:
+    if not isinstance(content, dict) or not isinstance(content.get("contrast"), str):
+        raise InputError(f"{where} must be a mapping with a contrast")
+    confidence, when = content.get("confidence", 0.8), content.get("when") or {}
+    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        raise InputError(f"{where}: confidence is a number from 0 to 1, got {confidence!r}")
+    if not isinstance(when, dict) or not when:
+        raise InputError(f"{where} needs conditions under 'when'")
+    checked: dict[str, Any] = {}
+    names: tuple[re.Pattern[str], ...] = ()
+    for key, value in when.items():
+        if key not in _CONDITIONS:
+            raise InputError(
+                f"{where}: there is no condition '{key}'", hint=nearest(key, _CONDITIONS)
+            )
+        if key == "name":
+            names = _patterns(value, where)
+        elif key in _RANGES:
+            checked[key] = _range(value, f"{where}: {key}")
+        elif key == "agent":
+            checked[key] = bool(value)
+        elif not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise InputError(f"{where}: '{key}' must be a list of words, got {value!r}")
+        elif key == "sop_class":
+            checked[key] = frozenset(value)
+        else:
+            checked[key] = frozenset(v.upper() for v in value)
+    reason = str(content.get("because") or "a rule")
+    return Rule(content["contrast"], float(confidence), reason, names, checked)
+
+
+def _patterns(value: Any, where: str) -> tuple[re.Pattern[str], ...]:
+    texts = value if isinstance(value, list) else [value]
+    try:
+        return tuple(re.compile(t) for t in texts)
+    except (re.error, TypeError) as error:
+        raise InputError(f"{where}: 'name' is no regular expression: {error}") from None
+
+
+def _range(value: Any, where: str) -> Any:
+    if value == "absent":
+        return value
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not all(v is None or isinstance(v, int | float) for v in value)
+    ):
+        raise InputError(f"{where} must be [low, high], null for no limit, or absent: {value!r}")
+    return tuple(value)
 
 
 def guess(
     names: Sequence[str],
     *,
-    image_type: Sequence[str] = (),
-    sequence: Sequence[str] = (),
-    variant: Sequence[str] = (),
+    image_type: Collection[str] = (),
+    sequence: Collection[str] = (),
+    variant: Collection[str] = (),
     repetition_ms: float | None = None,
     echo_ms: float | None = None,
     inversion_ms: float | None = None,
+    flip_deg: float | None = None,
     acquisition: str = "",
+    sop_class: str = "",
+    modality: str = "MR",
     contrast_agent: bool = False,
-) -> str | None:
-    """Guess the contrast of an MR series, a BIDS suffix where there is one.
+    rules: Rules | None = None,
+) -> Guess:
+    """Guess what an MR series shows.
 
     Parameters
     ----------
     names : sequence of str
         Series description, then protocol name; the first that says something counts.
-    image_type : sequence of str
+    image_type : collection of str
         ImageType.
-    sequence, variant : sequence of str
+    sequence, variant : collection of str
         ScanningSequence (``SE``, ``IR``, ``GR``, ``EP``) and SequenceVariant.
     repetition_ms, echo_ms, inversion_ms : float, optional
         TR, TE and TI, in ms.
+    flip_deg : float, optional
+        Flip angle, degrees.
     acquisition : str
         AcquisitionContrast, which multi-frame headers have.
+    sop_class, modality : str
+        SOPClassUID and Modality.
     contrast_agent : bool
         Whether the header names a contrast agent.
+    rules : Rules, optional
+        From :func:`load_rules`; the shipped ones by default.
 
     Returns
     -------
-    str or None
-        ``T1w``, ``T1c`` (T1w with gadolinium), ``T2w``, ``FLAIR``, ``PDw``,
-        ``bold``, ``dwi``, ``perf``, ``localizer``, or None.
+    Guess
+        Of ``T1w``, ``T1c`` (T1w with gadolinium), ``T2w``, ``FLAIR``, ``PDw``,
+        ``T2starw``, ``SWI``, ``DWI``, ``ADC``, ``ASL``, ``perf`` (another
+        perfusion), ``bold``, ``fieldmap``, ``angio``, ``map``, ``phase``,
+        ``localizer``, ``derived``, ``screenshot``, what a user's rules say
+        besides, or None.
     """
-    kinds = {k.upper() for k in image_type}
-    sequences = {s.upper() for s in sequence}
-    if "LOCALIZER" in kinds:
-        return "localizer"
-    if kinds & {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY"}:
-        return None
-    if kinds & {"ASL", "PERFUSION", "RELCBF"}:
-        return "perf"
-    if kinds & {"DIFFUSION", "ADC", "TRACEW", "TENSOR"}:
-        return "dwi"
-    for name in names:
-        found = _by_name(name.lower(), echo_ms, gradient="GR" in sequences)
-        if found == "T1w" and (contrast_agent or _GADOLINIUM.search(name.lower())):
-            return "T1c"
-        if found is not None:
-            return found or None
-    found = _ACQUISITION.get(acquisition.upper()) or _by_timing(
-        sequences, {v.upper() for v in variant}, repetition_ms, echo_ms, inversion_ms
+    evidence = Evidence(
+        tuple(n.lower() for n in names if n),
+        frozenset(k.upper() for k in image_type),
+        frozenset(s.upper() for s in sequence),
+        frozenset(v.upper() for v in variant),
+        repetition_ms,
+        echo_ms,
+        inversion_ms,
+        flip_deg,
+        acquisition.upper(),
+        sop_class,
+        modality.upper(),
+        contrast_agent,
     )
-    return "T1c" if found == "T1w" and contrast_agent else found
-
-
-def _by_name(name: str, echo_ms: float | None, *, gradient: bool) -> str | None:
-    """The contrast that a name tells; "" when it tells of another; None when it tells nothing."""
-    for pattern, contrast in (
-        (_LOCALIZER, "localizer"),
-        (_OTHER, ""),
-        (_PERF, "perf"),
-        (_DWI, "dwi"),
-        (_BOLD, "bold"),
-    ):
-        if pattern.search(name):
-            return contrast
-    if _T1.search(name):  # before FLAIR: there is an inversion-prepared "T1 FLAIR"
-        return "T1w"
-    if _FLAIR.search(name):
-        return "FLAIR"
-    t2, pd = _T2.search(name), _PD.search(name)
-    if t2 and pd and echo_ms is not None:  # a double-echo series
-        return "PDw" if echo_ms < 40 else "T2w"
-    if t2:
-        return "" if gradient else "T2w"
-    return "PDw" if pd else None
-
-
-def _by_timing(
-    sequences: set[str], variants: set[str], tr: float | None, te: float | None, ti: float | None
-) -> str | None:
-    if "EP" in sequences:
-        return "dwi" if "SE" in sequences else "bold"
-    if "GR" in sequences:
-        prepared = "IR" in sequences or "MP" in variants or (ti is not None and ti > 0)
-        return "T1w" if prepared and (te is None or te < 8) else None
-    if not sequences & {"SE", "IR"} or tr is None or te is None:
-        return None
-    if ti:
-        if ti >= 1300 and tr >= 3500 and te >= 70:
-            return "FLAIR"
-        return "T1w" if 300 <= ti < 1300 and te < 40 else None
-    if "IR" in sequences:
-        return None
-    if tr < 1200 and te < 35:
-        return "T1w"
-    if tr >= 1800:
-        return "T2w" if te >= 70 else "PDw" if te < 40 else None
-    return None
+    return (rules or load_rules()).judge(evidence)

@@ -74,16 +74,31 @@ def age_years(ds: Any) -> float | None:
     return age.years if age else None
 
 
-#: Drawn anew in every process, so that tokens say nothing outside it.
+#: Drawn anew in every process, so that tokens say nothing outside it; processes that work
+#: together share it.
 _SALT = os.urandom(16)
+#: What tells patients apart.
+PATIENT = ("PatientID", "PatientName")
+
+
+def salt(shared: bytes | None = None) -> bytes:
+    """What tokens are made with; `shared` sets it, in a process that works for another."""
+    global _SALT
+    if shared is not None:
+        _SALT = shared
+    return _SALT
+
+
+def token(text: str, *, salted: bool = True) -> str:
+    """A short code for a text that must not be kept."""
+    key = _SALT if salted else b""
+    return hashlib.blake2b(text.encode(), key=key, digest_size=8).hexdigest()
 
 
 def patient_token(ds: Any) -> str:
     """What tells one patient from another within this process; empty where the header names none."""
-    told = "|".join(str(ds.get(k) or "").strip() for k in ("PatientID", "PatientName"))
-    if not told.strip("|"):
-        return ""
-    return hashlib.blake2b(told.encode(), key=_SALT, digest_size=8).hexdigest()
+    told = "|".join(str(ds.get(k) or "").strip() for k in PATIENT)
+    return token(told) if told.strip("|") else ""
 
 
 def private_words(ds: Any) -> list[str]:

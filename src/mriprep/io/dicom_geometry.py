@@ -18,6 +18,8 @@ JITTER = 0.1
 SAME_DIRECTION = 1e-3
 #: A slice direction leaning more than this off the slices' normal is a gantry tilt (degrees).
 TILT_DEGREES = 0.5
+#: How the problem of a tilted gantry begins.
+TILT = "gantry tilt"
 #: Fewer slices than this are a localizer or a scrap, not a volume.
 FEWEST_SLICES = 4
 
@@ -153,7 +155,7 @@ def _lattice(points: FloatArray, normal: FloatArray, thickness: float | None) ->
         return _Lattice(None, len(points), (), (text,))
     missing = tuple(int(i) for i in np.setdiff1d(np.arange(length), index))
     lean = float(np.degrees(np.arccos(np.clip(step @ normal / np.linalg.norm(step), -1, 1))))
-    tilt = (f"gantry tilt: {lean:.1f}°",) if lean > TILT_DEGREES else ()
+    tilt = (f"{TILT}: {lean:.1f}°",) if lean > TILT_DEGREES else ()
     return _Lattice(step, length, missing, tilt)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,27 @@ import numpy as np
 
 from mriprep.core.grid import FloatArray
 
-from .dicom_contrast import guess
-from .dicom_facts import bids_facts, has_agent, patient_token, private_words, without
+from .dicom_contrast import UNKNOWN, Guess, Rules, guess
+from .dicom_facts import (
+    PATIENT,
+    bids_facts,
+    has_agent,
+    patient_token,
+    private_words,
+    token,
+    without,
+)
+from .dicom_files import DiskFile, Source
+from .dicom_tags import (
+    ELEMENTS,
+    FIRST_BYTES,
+    MOSAIC_COUNT,
+    MOST_BYTES,
+    Elements,
+    Short,
+    Unusual,
+    read_elements,
+)
 from .dicom_values import (
     FRAMES,
     SHARED,
@@ -27,20 +46,18 @@ from .dicom_values import (
 )
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # the index of a medium, DICOMDIR
-_MOSAIC_COUNT = 0x0019_100A  # Siemens: number of slices in a mosaic
+#: Headers of one series agree in these: what follows from them is worked out once.
+_OF_IMAGE = {"SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "AcquisitionNumber"}
+_OF_SERIES = (*(t for k, (t, _) in ELEMENTS.items() if k not in _OF_IMAGE), MOSAIC_COUNT)
+#: Series that are remembered; a scan of more only takes longer.
+_MOST_REMEMBERED = 4096
+#: Their pixels are stored as they are, so that their number of bytes is known.
+_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+_PIXELS = b"\xe0\x7f\x10\x00"
 
-#: The parts of a header that are read; PatientName and PatientID only to keep them out of the rest.
-TAGS = (
-    "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID",
-    "SeriesNumber", "SeriesDescription", "ProtocolName", "Modality", "Manufacturer",
-    "ManufacturerModelName", "MagneticFieldStrength", "ScanningSequence", "SequenceVariant",
-    "MRAcquisitionType", "RepetitionTime", "EchoTime", "InversionTime", "FlipAngle",
-    "EchoNumbers", "ImageType", "Rows", "Columns", "PixelSpacing", "SliceThickness",
-    "ImageOrientationPatient", "ImagePositionPatient", "InstanceNumber", "NumberOfFrames",
-    "SamplesPerPixel", "ContrastBolusAgent", "AcquisitionContrast", "EchoPulseSequence", "EchoPlanarPulseSequence",
-    "PatientAge", "PatientSex", "PatientBirthDate", "StudyDate", "SeriesDate", "PatientName",
-    "PatientID", SHARED, FRAMES, _MOSAIC_COUNT,
-)  # fmt: skip
+#: The parts of a header that are read; names and numbers of patients only to tell them apart
+#: and to keep them out of the rest.
+TAGS = (*ELEMENTS, SHARED, FRAMES, MOSAIC_COUNT)
 
 #: What pydicom raises on a file that it cannot make sense of.
 UNREADABLE = (
@@ -83,8 +100,20 @@ class Header:
         A guess.
     facts : dict
         BIDS names and units, with ``age`` (years) and ``sex``.
-    patient : str
-        Tells patients apart within this process; never written.
+    guessed : Guess
+        The contrast with its confidence and reason.
+    patient, study : str
+        Tell patients and studies apart within this process; never written.
+    rank : str
+        Puts patients into an order that stays the same; never written.
+    moment : str
+        Of the study, to put sessions in order; never written.
+    syntax : str
+        TransferSyntaxUID; empty where the file does not say.
+    acquisition : int or None
+        AcquisitionNumber.
+    lost : int
+        Bytes of its pixels that the file lacks: it was cut off.
     """
 
     path: Path
@@ -108,37 +137,92 @@ class Header:
     contrast: str | None
     facts: dict[str, Any]
     patient: str = ""
+    study: str = ""
+    rank: str = field(default="", repr=False)
+    moment: str = field(default="", repr=False)
+    guessed: Guess = UNKNOWN
+    syntax: str = ""
+    acquisition: int | None = None
+    lost: int = 0
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: Path, rules: Rules | None = None) -> Header | None:
     """Read a file's header; None if it is not DICOM.
 
     Raises
     ------
     ValueError
         If it is DICOM and damaged.
+    OSError
+        If it cannot be read.
     """
+    with open(path, "rb", buffering=0) as file:
+        return header_of(DiskFile(path, file), rules)
+
+
+def header_of(source: Source, rules: Rules | None = None) -> Header | None:
+    """Read the header of a file on a disk or in an archive; None if it is not DICOM.
+
+    Classic files are read by :mod:`mriprep.io.dicom_tags`, all others by pydicom.
+
+    Raises
+    ------
+    ValueError
+        If it is DICOM and damaged.
+    """
+    start = source.head(FIRST_BYTES)
+    marked = start[128:132] == b"DICM"
+    if not marked and not _looks_bare(start[:140]):
+        return None
+    if marked:
+        try:
+            return _fast(source, start, rules)
+        except Unusual:
+            pass
+    return _slow(source, marked, rules)
+
+
+def _fast(source: Source, start: bytes, rules: Rules | None) -> Header:
+    try:
+        elements = read_elements(start)
+    except Short:
+        if source.size <= len(start):
+            raise
+        elements = read_elements(source.head(MOST_BYTES))
+    if not elements.get("SeriesInstanceUID"):
+        raise Unusual
+    shared, pixels = _shared(elements, elements.syntax, rules)
+    return _header(source, elements, _lost_fast(source, pixels), shared)
+
+
+def _pydicoms() -> tuple[type[Exception], ...]:
+    """pydicom's own errors, which are no ValueErrors."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return BytesLengthException, InvalidDicomError
+
+
+def _slow(source: Source, marked: bool, rules: Rules | None) -> Header | None:
     import pydicom
 
-    with open(path, "rb") as file:
-        start = file.read(140)
-    marked = start[128:132] == b"DICM"
-    if not marked and not _looks_bare(start):
-        return None
     try:
         # pydicom's remarks quote the values that it dislikes: these may be names.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pydicom")
+            file = source.open()
             header = pydicom.dcmread(
-                path, stop_before_pixels=True, specific_tags=list(TAGS), force=not marked
+                file, stop_before_pixels=True, specific_tags=list(TAGS), force=not marked
             )
+            at = file.tell()
             if not header.get("SeriesInstanceUID"):
                 kind = header.file_meta.get("MediaStorageSOPClassUID")
                 if marked and kind != _DIRECTORY:
                     raise ValueError("it names no series")
                 return None
-            return _header(path, header)
-    except UNREADABLE as error:
+            syntax = str(header.file_meta.get("TransferSyntaxUID") or "")
+            shared, pixels = _shared(header, syntax, rules)
+            return _header(source, header, max(0, pixels - (source.size - at)), shared)
+    except (*UNREADABLE, *_pydicoms()) as error:
         if marked:
             raise ValueError(f"damaged DICOM file ({type(error).__name__})") from None
         return None
@@ -152,7 +236,61 @@ def _looks_bare(start: bytes) -> bool:
     return explicit or int.from_bytes(start[4:8], "little") < 256
 
 
-def _header(path: Path, ds: Any) -> Header:
+def _pixel_bytes(ds: Any, syntax: str) -> int:
+    """How many bytes the pixels of a file take; 0 where that cannot be told."""
+    numbers = [
+        whole(ds.get(k)) or 0 for k in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+    ]
+    if syntax not in _PLAIN or 0 in numbers[:2] or numbers[3] % 8:
+        return 0
+    rows, columns, samples, bits = numbers
+    frames = whole(ds.get("NumberOfFrames")) or 1
+    return rows * columns * (samples or 1) * (bits or 16) // 8 * frames
+
+
+def _lost_fast(source: Source, expected: int) -> int:
+    """How many of the bytes of its pixels a file lacks."""
+    if not expected:
+        return 0
+    stored = expected + expected % 2
+    for header in (12, 8):  # explicit, implicit
+        at = source.size - stored - header
+        if at > 0:
+            there = source.piece(at, 4)
+            if there is None or there == _PIXELS:
+                return 0
+    raise Unusual  # something follows the pixels, or not all of them are there
+
+
+#: Fields of a :class:`Header` that the files of a series share, and the bytes of a file's pixels.
+Shared = tuple[dict[str, Any], int]
+_remembered: dict[Any, Shared] = {}
+
+
+def _shared(ds: Any, syntax: str, rules: Rules | None) -> Shared:
+    """What follows from the elements that the files of a series share."""
+    if not isinstance(ds, Elements):
+        return _worked_out(ds, syntax, rules), _pixel_bytes(ds, syntax)
+    key = (ds.key(_OF_SERIES), syntax, id(rules))
+    found = _remembered.get(key)
+    if found is None:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        found = _worked_out(ds, syntax, rules), _pixel_bytes(ds, syntax)
+        _remembered[key] = found
+    return found
+
+
+def _worked_out(ds: Any, syntax: str, rules: Rules | None) -> dict[str, Any]:
+    echo = first(ds, "EchoTime", ("MREchoSequence", "EffectiveEchoTime"))
+    facts = bids_facts(ds, echo)
+    description = str(ds.get("SeriesDescription") or "").strip()
+    protocol = str(ds.get("ProtocolName") or "").strip()
+    guessed = _guessed(ds, [description, protocol], facts, echo, rules)
+    private = private_words(ds)
+    for name, text in (("SeriesDescription", description), ("ProtocolName", protocol)):
+        if text:
+            facts[name] = without(text, private)
     rows, columns = whole(ds.get("Rows")) or 0, whole(ds.get("Columns")) or 0
     frames = whole(ds.get("NumberOfFrames")) or 1
     image_type = words(ds.get("ImageType"))
@@ -160,50 +298,68 @@ def _header(path: Path, ds: Any) -> Header:
     if slices:
         tiles = int(np.ceil(np.sqrt(slices)))
         rows, columns, frames = rows // tiles, columns // tiles, slices
-    echo = first(ds, "EchoTime", ("MREchoSequence", "EffectiveEchoTime"))
-    facts = bids_facts(ds, echo)
-    description = str(ds.get("SeriesDescription") or "").strip()
-    protocol = str(ds.get("ProtocolName") or "").strip()
-    contrast = None
-    if ds.get("Modality") == "MR":
-        contrast = guess(
-            [description, protocol],
-            image_type=image_type,
-            sequence=scanning_sequence(ds),
-            variant=words(ds.get("SequenceVariant")),
-            repetition_ms=_milliseconds(facts, "RepetitionTime"),
-            echo_ms=echo,
-            inversion_ms=_milliseconds(facts, "InversionTime"),
-            acquisition=str(ds.get("AcquisitionContrast") or ""),
-            contrast_agent=has_agent(ds),
-        )
-    private = private_words(ds)
-    for name, text in (("SeriesDescription", description), ("ProtocolName", protocol)):
-        if text:
-            facts[name] = without(text, private)
     spacing = first_list(ds, "PixelSpacing", ("PixelMeasuresSequence", "PixelSpacing"), 2)
+    study = str(ds.get("StudyInstanceUID") or "")
+    patient = "|".join(str(ds.get(k) or "").strip() for k in PATIENT)
+    return {
+        "series_uid": str(ds.get("SeriesInstanceUID") or ""),
+        "number": whole(ds.get("SeriesNumber")),
+        "image_type": image_type,
+        "rows": rows,
+        "columns": columns,
+        "samples": whole(ds.get("SamplesPerPixel")) or 1,
+        "frames": frames,
+        "mosaic": "MOSAIC" in image_type,
+        "spacing": None if spacing is None else (spacing[0], spacing[1]),
+        "thickness": first(ds, "SliceThickness", ("PixelMeasuresSequence", "SliceThickness")),
+        "echo": echo,
+        "echo_number": whole(one(ds.get("EchoNumbers"))),
+        "orientations": each(ds, "ImageOrientationPatient", "PlaneOrientationSequence", frames, 6),
+        "description": without(description, private),
+        "contrast": guessed.contrast,
+        "facts": facts,
+        "patient": patient_token(ds),
+        "study": token(study) if study else "",
+        "rank": token(patient, salted=False),
+        "moment": f"{ds.get('StudyDate') or ''}{ds.get('StudyTime') or ''}",
+        "guessed": guessed,
+        "syntax": syntax,
+    }
+
+
+def _guessed(
+    ds: Any, names: list[str], facts: dict[str, Any], echo: float | None, rules: Rules | None
+) -> Guess:
+    modality = str(ds.get("Modality") or "")
+    if modality not in ("MR", "OT", "SC"):
+        return UNKNOWN
+    guessed = guess(
+        names,
+        image_type=words(ds.get("ImageType")),
+        sequence=scanning_sequence(ds),
+        variant=words(ds.get("SequenceVariant")),
+        repetition_ms=_milliseconds(facts, "RepetitionTime"),
+        echo_ms=echo,
+        inversion_ms=_milliseconds(facts, "InversionTime"),
+        flip_deg=facts.get("FlipAngle"),
+        acquisition=str(ds.get("AcquisitionContrast") or ""),
+        sop_class=str(ds.get("SOPClassUID") or ""),
+        modality=modality,
+        contrast_agent=has_agent(ds),
+        rules=rules,
+    )
+    return guessed if modality == "MR" or guessed.contrast == "screenshot" else UNKNOWN
+
+
+def _header(source: Source, ds: Any, lost: int, shared: dict[str, Any]) -> Header:
     return Header(
-        path=path,
-        uid=str(ds.get("SOPInstanceUID") or path),
-        series_uid=str(ds.get("SeriesInstanceUID") or ""),
-        number=whole(ds.get("SeriesNumber")),
+        path=source.path,
+        uid=str(ds.get("SOPInstanceUID") or source.path),
         instance=whole(ds.get("InstanceNumber")),
-        image_type=image_type,
-        rows=rows,
-        columns=columns,
-        samples=whole(ds.get("SamplesPerPixel")) or 1,
-        frames=frames,
-        mosaic="MOSAIC" in image_type,
-        spacing=None if spacing is None else (spacing[0], spacing[1]),
-        thickness=first(ds, "SliceThickness", ("PixelMeasuresSequence", "SliceThickness")),
-        echo=echo,
-        echo_number=whole(one(ds.get("EchoNumbers"))),
-        positions=each(ds, "ImagePositionPatient", "PlanePositionSequence", frames, 3),
-        orientations=each(ds, "ImageOrientationPatient", "PlaneOrientationSequence", frames, 6),
-        description=without(description, private),
-        contrast=contrast,
-        facts=facts,
-        patient=patient_token(ds),
+        positions=each(ds, "ImagePositionPatient", "PlanePositionSequence", shared["frames"], 3),
+        acquisition=whole(ds.get("AcquisitionNumber")),
+        lost=lost,
+        **shared,
     )
 
 
@@ -212,7 +368,7 @@ def _milliseconds(facts: dict[str, Any], name: str) -> float | None:
 
 
 def _mosaic_slices(ds: Any) -> int | None:
-    element = ds.get(_MOSAIC_COUNT)
+    element = ds.get(MOSAIC_COUNT)
     value = None if element is None else element.value
     if isinstance(value, bytes):  # without its type, in implicit transfer syntax
         value = int.from_bytes(value[:2], "little")

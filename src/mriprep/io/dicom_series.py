@@ -13,8 +13,9 @@ import numpy as np
 from mriprep.core import Grid
 
 from .archive import Unpacked
-from .dicom_contrast import ANATOMICAL
-from .dicom_geometry import FEWEST_SLICES, SAME_DIRECTION, Stack, stack
+from .dicom_contrast import ANATOMICAL, UNKNOWN, Guess
+from .dicom_copies import without_copies
+from .dicom_geometry import FEWEST_SLICES, SAME_DIRECTION, TILT, Stack, stack
 from .dicom_headers import Header
 
 #: Fewer slices than this do not cover a head in 3D.
@@ -23,6 +24,12 @@ FEWEST_3D_SLICES = 32
 WIDEST_3D_MM = 2.0
 #: Echo times that differ by less than this are the same echo (ms).
 SAME_ECHO_MS = 0.05
+#: A series of several acquisitions, each a volume, is taken apart if there are no more than this.
+MOST_ACQUISITIONS = 4
+#: Said of files whose pixels are not all there.
+CUT_OFF = "cut off"
+#: Contrasts of which each volume is one of many.
+_OVER_TIME = ("bold", "DWI", "ADC", "ASL", "perf")
 #: Values of ImageType that mark a reformat or a projection of another series.
 _REFORMATTED = {"DERIVED", "SECONDARY", "MPR", "PROJECTION IMAGE", "MIP", "MINIP", "MNIP"}
 
@@ -88,10 +95,21 @@ class Series:
     missing: tuple[int, ...] = ()
     even: bool = True
     facts: dict[str, Any] = field(default_factory=dict, repr=False)
-    #: Tells patients apart within this process; never written.
+    #: Tell patients and series apart within this process; never written.
     patient: str = field(default="", repr=False)
+    uid: str = field(default="", repr=False)
+    guessed: Guess = field(default=UNKNOWN, repr=False)
+    syntax: str = field(default="", repr=False)
+    image_type: tuple[str, ...] = field(default=(), repr=False)
+    #: Files that are left out because their pixels are not all there.
+    lost: int = 0
     #: Keeps the folder of an unpacked archive as long as the files may be read.
     unpacked: Unpacked | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def tilted(self) -> bool:
+        """Whether its slices lean against their stacking, evenly."""
+        return self.grid is not None and any(p.startswith(TILT) for p in self.problems)
 
     def __str__(self) -> str:
         return f"series {self.key} ({self.description or 'no description'})"
@@ -142,8 +160,29 @@ def _split(headers: Iterable[Header]) -> list[list[Header]]:
                 near.append([h])
             else:
                 home.append(h)
-        groups += near
+        groups += [part for g in near for part in _acquisitions(g)]
     return groups
+
+
+def _acquisitions(group: list[Header]) -> list[list[Header]]:
+    """Take a series apart that was acquired several times under one number."""
+    numbers = sorted({h.acquisition for h in group if h.acquisition is not None})
+    if not 1 < len(numbers) <= MOST_ACQUISITIONS or group[0].contrast in _OVER_TIME:
+        return [group]
+    if any(h.positions is None or len(h.positions) != 1 for h in group):
+        return [group]
+    parts = [[h for h in group if h.acquisition == n] for n in numbers]
+    places = [[_place(h) for h in part] for part in parts]
+    whole = sum(map(len, parts)) == len(group) and all(len(set(p)) == len(p) for p in places)
+    # Interleaved slices are numbered so too: then none is there twice.
+    whole = whole and len(places[0]) >= FEWEST_SLICES
+    again = set(places[0]) & {p for other in places[1:] for p in other}
+    return parts if whole and len(again) > len(places[0]) / 2 else [group]
+
+
+def _place(header: Header) -> tuple[float, ...]:
+    assert header.positions is not None
+    return tuple(np.round(header.positions[0], 2))
 
 
 def _alike(a: Header, b: Header) -> bool:
@@ -166,12 +205,24 @@ def _near(a: Any, b: Any, tolerance: float) -> bool:
 
 def _series(key: str, group: list[Header], orientations: int, unpacked: Unpacked | None) -> Series:
     head = group[0]
+    everything, group = group, [h for h in group if not h.lost]
+    copies = 0
+    if head.contrast not in _OVER_TIME:
+        group, copies = without_copies(group)
+    if not group:
+        problem = f"all {len(everything)} files are {CUT_OFF}: their pixels are not all there"
+        return _nothing(key, head, problem, unpacked)
     found = _stack(group)
     blocking = _blocking(head)
     modality = head.facts.get("Modality", "")
     odd: tuple[str, ...] = () if modality in ("MR", "") else (f"{modality}, not MR",)
     if orientations > 1:
         odd += (f"mixed orientation: one of {orientations} in this series",)
+    lost = len(everything) - len(group) - copies
+    if lost:
+        odd += (f"{lost} of {len(everything)} files are {CUT_OFF}: their pixels are not all there",)
+    if copies:
+        odd += (f"{copies} copies of images that are there already",)
     slices = head.frames if head.mosaic else found.slices
     volumes = len(group) if head.mosaic else found.volumes
     usable = (
@@ -199,8 +250,23 @@ def _series(key: str, group: list[Header], orientations: int, unpacked: Unpacked
         even=found.even,
         facts=head.facts,
         patient=head.patient,
+        uid=head.series_uid,
+        guessed=head.guessed,
+        syntax=head.syntax,
+        image_type=head.image_type,
+        lost=lost,
         unpacked=unpacked,
     )
+
+
+def _nothing(key: str, head: Header, problem: str, unpacked: Unpacked | None) -> Series:
+    """A series of which nothing can be used."""
+    return Series(
+        key, head.number, head.description, head.contrast, (), head.rows, head.columns, 0, 0, None,
+        is_3d_anatomical=False, derived=False, usable=False, problems=(problem,), grid=None,
+        facts=head.facts, patient=head.patient, uid=head.series_uid, guessed=head.guessed,
+        syntax=head.syntax, image_type=head.image_type, unpacked=unpacked,
+    )  # fmt: skip
 
 
 def _stack(group: list[Header]) -> Stack:
