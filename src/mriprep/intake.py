@@ -20,7 +20,7 @@ from .core.volume import as_role
 #: Endings of image files.
 IMAGE = re.compile(r"\.(nii|nii\.gz|mgh|mgz|nrrd|nhdr|mha|mhd)$", re.IGNORECASE)
 #: Endings of files that people give by mistake; any other may be DICOM, which often has none.
-_FOREIGN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".json", ".txt", ".csv", ".tsv", ".html",
+FOREIGN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".json", ".txt", ".csv", ".tsv", ".html",
             ".npy", ".npz", ".pdf", ".yaml", ".yml", ".md", ".tfm", ".mat")  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def read(
             f"'{path.name}' is an image file: it has no series", hint="leave --series out"
         )
     if path.is_file() and not is_image(path):
-        if path.suffix.lower() in _FOREIGN:
+        if path.suffix.lower() in FOREIGN:
             raise InputError(
                 f"'{path.name}' is neither an image with a geometry nor DICOM",
                 hint="give .nii, .nii.gz, .mgh, .mgz, .nrrd, .nhdr, .mha or .mhd, or a folder or"
@@ -144,7 +144,7 @@ def _dicom(path: Path, series: str | None, engine: str) -> Case:
     from .steps.convert import convert
 
     case: Case = convert(path, series=series, engine=engine)  # type: ignore[arg-type]
-    return Case(case.name, case.volumes, _aged(case.facts, path, case_name(path, case.name)))
+    return Case(case.name, case.volumes, aged(case.facts, path, case_name(path, case.name)))
 
 
 def with_given_age(case: Case, given: str | None) -> Case:
@@ -161,7 +161,7 @@ def with_given_age(case: Case, given: str | None) -> Case:
     return Case(case.name, case.volumes, with_age(case.facts, age))
 
 
-def _aged(facts: Mapping[str, Any], path: Path, name: str) -> dict[str, Any]:
+def aged(facts: Mapping[str, Any], path: Path, name: str) -> dict[str, Any]:
     """Facts with the age by the tables of the dataset, which comes before the header's."""
     from .io.ages import from_tables
 
@@ -189,7 +189,7 @@ def header(
             f"the headers of {chosen} do not say where its slices lie",
             hint="; ".join(chosen.problems) or None,
         )
-    facts = _aged(chosen.facts, source, case_name(source, "case"))
+    facts = aged(chosen.facts, source, case_name(source, "case"))
     return chosen.grid, chosen.contrast, facts
 
 
@@ -255,7 +255,7 @@ def _sidecar_facts(path: Path) -> dict[str, Any]:
     sex = str(content.get("PatientSex") or content.get("sex") or "").strip().upper()[:1]
     if sex in ("F", "M", "O"):
         finite["sex"] = sex
-    return _aged(with_age(finite, from_sidecar(content)), path, case_name(path, ""))
+    return aged(with_age(finite, from_sidecar(content)), path, case_name(path, ""))
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from mriprep import engines
+from mriprep.cases import list_cases, open_case
 from mriprep.core import Case, EngineError, InputError, MriprepWarning, Volume
 from mriprep.io.dicom import Series, choose, scan
+from mriprep.io.dicom_dump import read_dump
 from mriprep.io.dicom_geometry import along
 from mriprep.steps.convert import convert as read_dicom
 
@@ -326,3 +328,58 @@ def test_whatever_is_in_the_folder_the_errors_are_ours(engine, dicom):
         else:
             assert volume.data.ndim == 3
     assert not unexplained
+
+
+# -- the scan of a dump -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (CHILD, [("T1w", "good")]),
+        (MIXED, [("T1w", "repair"), ("T2w", "repair"), ("ASL", "good"), ("ASL", "good")]),
+        (PHILIPS, [("T1w", "good")]),
+        (NO_VENDOR, [("T1w", "good")]),
+        (SYNTAXES, [("bold", "good")] * 9),
+        ("fixtures-enhanced", [("bold", "refuse"), ("fieldmap", "refuse")]),
+    ],
+)
+def test_every_archive_has_the_right_contrasts_and_verdicts(name, expected, dicom):
+    found = quiet(read_dump, dicom(name))
+    assert [(s.series.contrast, s.verdict.kind) for s in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "why"),
+    [
+        ("gantrytilting/001", "repair", "gantry tilt: 14.0°: sheared back into a volume"),
+        ("notavolume/001", "refuse", "all 4 images lie at one position"),
+        ("slicecount/001", "refuse", "too few slices: 2"),
+        ("sliceincrement/001", "refuse", "1 of 5 slices missing: number 4, centred at (13.7, 5.4, 33.1)"),
+        ("sliceincrement/002", "refuse", "1 of 5 slices missing"),
+        ("sliceorientation/001", "refuse", "mixed orientation"),
+    ],
+)  # fmt: skip
+def test_every_failing_folder_has_its_verdict(name, kind, why, dicom):
+    for found in quiet(read_dump, dicom(VENDORS) / "failing" / name):
+        assert found.verdict.kind == kind
+        assert why in found.verdict.why
+
+
+def test_contrasts_of_vendors_without_a_name_come_from_physics(dicom):
+    contrasts = {
+        "ge/anatomical/001": "T1w", "siemens/anatomical/001": "FLAIR", "hyperfine/anatomical/001": "FLAIR",
+        "philips/anatomical/001": "FLAIR", "philips_enhanced/anatomical/001": "T1w",
+        "hitachi/anatomical/001": "PDw",
+    }  # fmt: skip
+    for name, contrast in contrasts.items():
+        [found] = quiet(read_dump, dicom(VENDORS) / name)
+        assert found.series.contrast == contrast, name
+        assert 0.5 < found.series.guessed.confidence < 0.9
+
+
+def test_the_best_of_a_real_dump_is_read(dicom):
+    [source] = quiet(list_cases, dicom(MIXED), wanted=["T2w"])
+    case = quiet(open_case, source)
+    assert case["T2w"].shape[2] == 56
+    assert case.facts["age"] == 26

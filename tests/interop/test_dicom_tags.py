@@ -22,7 +22,7 @@ from mriprep.phantom import head, write_dicom
 def both(path: Path) -> tuple[Header, Header]:
     """The header by the fast reader and by pydicom."""
     with path.open("rb", buffering=0) as file:
-        source = DiskFile(path, file)
+        source = DiskFile(path, file.fileno())
         fast = dicom_headers._fast(source, source.head(16 * 1024), None)
         slow = dicom_headers._slow(source, True, None)
     assert slow is not None

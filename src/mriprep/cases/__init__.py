@@ -7,8 +7,16 @@ that can be sent to another process or machine. :func:`open_case` and
 
 from __future__ import annotations
 
+from .contrast import contrast_from_image
 from .listing import list_cases
 from .opening import open_case, open_session
 from .source import CaseSource, ImageSource
 
-__all__ = ["CaseSource", "ImageSource", "list_cases", "open_case", "open_session"]
+__all__ = [
+    "CaseSource",
+    "ImageSource",
+    "contrast_from_image",
+    "list_cases",
+    "open_case",
+    "open_session",
+]

@@ -25,6 +25,7 @@ _BACK = {
     "apply": "mriprep.cli.back:apply",
 }
 _LOOKING = {
+    "scan": "mriprep.cli.scan:scan",
     "inspect": "mriprep.cli.look:inspect",
     "steps": "mriprep.cli.look:steps",
     "templates": "mriprep.cli.templates:templates",
@@ -100,6 +101,7 @@ def cli() -> None:
     \b
       mriprep demo                                  a tour on a digital head
       mriprep inspect scan.nii.gz                   what is in a file, and what is odd about it
+      mriprep scan dump/                            the series of a dump of DICOM, and which to take
       mriprep run scan.nii.gz out/                  preprocess it (recipe adult-t1)
       mriprep run dicom/ out/ --recipe guide --template head.nii.gz
       mriprep n4 scan.nii.gz corrected.nii.gz       one step alone

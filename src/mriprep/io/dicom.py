@@ -206,7 +206,7 @@ def read_series(chosen: Series, convert: Converter, name: str) -> Case:
     if grid is not None:
         volume = place(volume, grid, chosen.missing)
     if chosen.tilted:
-        volume = upright(volume)
+        volume = upright(volume, volume.meta["slice_axis"])
     if chosen.problems:
         _warn(f"{chosen}: {verdict.why}")
     _check_place(chosen, volume)

@@ -164,7 +164,7 @@ def _read(name: str, text: str) -> Rules:
 
     hint = "see io/contrast_rules.yaml of the package for the form"
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
         raise InputError(f"{name} is not valid YAML: {error}", hint=hint) from None
     if not isinstance(content, dict):

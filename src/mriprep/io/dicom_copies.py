@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .dicom_headers import UNREADABLE, Header
+from .dicom_headers import Header, unreadable
 
 #: An image is there at most so many times; more are volumes over time, and are not compared.
 MOST_COPIES = 3
@@ -47,6 +47,6 @@ def _pixels(path: Path) -> bytes | None:
 
     try:
         pixels = pydicom.dcmread(path, specific_tags=["PixelData"]).get("PixelData")
-    except (*UNREADABLE, pydicom.errors.InvalidDicomError):
+    except unreadable():
         return None
     return hashlib.blake2b(pixels, digest_size=16).digest() if pixels else None

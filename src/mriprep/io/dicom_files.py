@@ -28,24 +28,24 @@ class Source(Protocol):
 class DiskFile:
     """A file on a disk, opened once."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self.path, self._file = path, file
-        self.size = os.fstat(file.fileno()).st_size
+    def __init__(self, path: str | Path, handle: int) -> None:
+        self.path, self._handle = Path(path), handle
+        self.size = os.fstat(handle).st_size
 
     def head(self, count: int) -> bytes:
         """The first bytes."""
-        self._file.seek(0)
-        return self._file.read(count)
+        os.lseek(self._handle, 0, os.SEEK_SET)
+        return os.read(self._handle, count)
 
     def piece(self, at: int, count: int) -> bytes | None:
         """Some bytes further on."""
-        self._file.seek(at)
-        return self._file.read(count)
+        os.lseek(self._handle, at, os.SEEK_SET)
+        return os.read(self._handle, count)
 
     def open(self) -> BinaryIO:
-        """The file itself, at its beginning."""
-        self._file.seek(0)
-        return self._file
+        """The file itself, at its beginning; closing it is left to whoever opened it."""
+        os.lseek(self._handle, 0, os.SEEK_SET)
+        return os.fdopen(self._handle, "rb", closefd=False)
 
 
 class Member:

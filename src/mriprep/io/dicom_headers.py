@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from .dicom_values import (
     first,
     first_list,
     one,
+    reals,
     scanning_sequence,
     whole,
     words,
@@ -59,11 +61,17 @@ _PIXELS = b"\xe0\x7f\x10\x00"
 #: and to keep them out of the rest.
 TAGS = (*ELEMENTS, SHARED, FRAMES, MOSAIC_COUNT)
 
-#: What pydicom raises on a file that it cannot make sense of.
-UNREADABLE = (
+_UNREADABLE = (
     OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
     NotImplementedError, struct.error, OverflowError, RecursionError, MemoryError,
 )  # fmt: skip
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What pydicom raises on a file that it cannot make sense of."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (*_UNREADABLE, BytesLengthException, InvalidDicomError)
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class Header:
     lost: int = 0
 
 
-def read_header(path: Path, rules: Rules | None = None) -> Header | None:
+def read_header(path: str | Path, rules: Rules | None = None) -> Header | None:
     """Read a file's header; None if it is not DICOM.
 
     Raises
@@ -156,8 +164,11 @@ def read_header(path: Path, rules: Rules | None = None) -> Header | None:
     OSError
         If it cannot be read.
     """
-    with open(path, "rb", buffering=0) as file:
-        return header_of(DiskFile(path, file), rules)
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        return header_of(DiskFile(path, handle), rules)
+    finally:
+        os.close(handle)
 
 
 def header_of(source: Source, rules: Rules | None = None) -> Header | None:
@@ -195,13 +206,6 @@ def _fast(source: Source, start: bytes, rules: Rules | None) -> Header:
     return _header(source, elements, _lost_fast(source, pixels), shared)
 
 
-def _pydicoms() -> tuple[type[Exception], ...]:
-    """pydicom's own errors, which are no ValueErrors."""
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
-    return BytesLengthException, InvalidDicomError
-
-
 def _slow(source: Source, marked: bool, rules: Rules | None) -> Header | None:
     import pydicom
 
@@ -222,7 +226,7 @@ def _slow(source: Source, marked: bool, rules: Rules | None) -> Header | None:
             syntax = str(header.file_meta.get("TransferSyntaxUID") or "")
             shared, pixels = _shared(header, syntax, rules)
             return _header(source, header, max(0, pixels - (source.size - at)), shared)
-    except (*UNREADABLE, *_pydicoms()) as error:
+    except unreadable() as error:
         if marked:
             raise ValueError(f"damaged DICOM file ({type(error).__name__})") from None
         return None
@@ -356,11 +360,19 @@ def _header(source: Source, ds: Any, lost: int, shared: dict[str, Any]) -> Heade
         path=source.path,
         uid=str(ds.get("SOPInstanceUID") or source.path),
         instance=whole(ds.get("InstanceNumber")),
-        positions=each(ds, "ImagePositionPatient", "PlanePositionSequence", shared["frames"], 3),
+        positions=_positions(ds, shared["frames"]),
         acquisition=whole(ds.get("AcquisitionNumber")),
         lost=lost,
         **shared,
     )
+
+
+def _positions(ds: Any, frames: int) -> FloatArray | None:
+    if not isinstance(ds, Elements):
+        return each(ds, "ImagePositionPatient", "PlanePositionSequence", frames, 3)
+    # A classic file: the same, without looking for functional groups.
+    vector = reals(ds.get("ImagePositionPatient"), 3)
+    return None if vector is None or frames != 1 else np.array([vector])
 
 
 def _milliseconds(facts: dict[str, Any], name: str) -> float | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import subprocess
+import sys
+import threading
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 from mriprep.core import InputError, MriprepWarning
@@ -20,7 +24,7 @@ from .dicom_files import Member
 from .dicom_headers import Header, header_of, read_header
 
 #: Fewer files than this a process are read sooner than it starts.
-LEAST_A_PROCESS = 1500
+LEAST_A_PROCESS = 2000
 _CHUNK = 250
 
 #: Hears how many files are done, and of how many.
@@ -99,7 +103,7 @@ def read_headers(
         In the order of the files' names, whatever the number of processes.
     """
     archive = source if source.is_file() and zipfile.is_zipfile(source) else None
-    names = _members(archive) if archive else [str(f) for f in files_below(source)]
+    names = _members(archive) if archive else _below(source)
     chunks = [names[i : i + _CHUNK] for i in range(0, len(names), _CHUNK)]
     processes = max(1, min(processes, len(names) // LEAST_A_PROCESS))
     if hears:
@@ -113,35 +117,108 @@ def read_headers(
             if hears:
                 hears(done, len(names))
         return found
-    parts: dict[int, list[Header | bool | None]] = {}
-    with ProcessPoolExecutor(
-        processes,
-        mp_context=get_context("spawn"),  # threads may run already, which a fork would break
-        initializer=_begin,
-        initargs=(dicom_facts.salt(), archive, rules),
-    ) as pool:
-        asked = {pool.submit(_read_here, chunk): i for i, chunk in enumerate(chunks)}
-        for number, future in enumerate(as_completed(asked), start=1):
-            parts[asked[future]] = future.result()
-            if hears:
-                hears(min(number * _CHUNK, len(names)), len(names))
+    parts = _in_processes(chunks, processes, archive, rules, hears)
     for i in range(len(chunks)):
         found.add(parts.pop(i))
     return found
 
 
-_given: tuple[Path | None, Rules | None] = (None, None)
+_Read = list[Header | bool | None]
 
 
-def _begin(salt: bytes, archive: Path | None, rules: Rules | None) -> None:
-    """What a process has to know before it reads."""
-    global _given
+def _in_processes(
+    chunks: Sequence[list[str]],
+    processes: int,
+    archive: Path | None,
+    rules: Rules | None,
+    hears: Hears | None,
+) -> dict[int, _Read]:
+    """Have the chunks read by processes of their own; by the chunk's number.
+
+    They are programs that begin anew, not forks and not multiprocessing's:
+    forks break where threads run, and multiprocessing starts the caller's
+    main module once more.
+    """
+    total = sum(map(len, chunks))
+    begin = (dicom_facts.salt(), archive, rules)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-P", "-c", "from mriprep.io.dicom_scan import serve; serve()"]
+    parts: dict[int, _Read] = {}
+    waiting = iter(enumerate(chunks))
+    starting: list[subprocess.Popen[bytes]] = []
+    lock = threading.Lock()
+
+    def take() -> tuple[int, list[str]]:
+        with lock:
+            return next(waiting, (-1, []))
+
+    def give(number: int, read: _Read) -> None:
+        with lock:
+            parts[number] = read
+            if hears:
+                hears(sum(map(len, parts.values())), total)
+
+    def feed() -> None:
+        """Give one process chunk after chunk, until there are no more."""
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with lock:
+                starting.append(process)
+            pickle.dump(begin, process.stdin)
+            process.stdin.flush()
+            pickle.load(process.stdout)  # noqa: S301 - it is there: from now on it takes its share
+            with lock:
+                starting.remove(process)
+            while (job := take())[0] >= 0:
+                pickle.dump(job[1], process.stdin)
+                process.stdin.flush()
+                give(job[0], pickle.load(process.stdout))  # noqa: S301 - of our own process
+            process.stdin.close()
+
+    with ThreadPoolExecutor(processes) as pool:
+        helping = [pool.submit(feed) for _ in range(processes - 1)]
+        while True:  # this process reads as well, while the others are still starting
+            number, chunk = take()
+            if number < 0:
+                break
+            give(number, _read(archive, chunk, rules))
+        with lock:
+            for process in starting:  # all was read before it came
+                process.kill()
+        for done in helping:
+            # Where a process is gone, what it did not read is read here.
+            with contextlib.suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):
+                done.result()
+    for number, chunk in enumerate(chunks):
+        if number not in parts:
+            parts[number] = _read(archive, chunk, rules)
+    return parts
+
+
+def serve() -> None:
+    """Read chunks of files as another process asks for them on the standard input."""
+    asked, answers = sys.stdin.buffer, sys.stdout.buffer
+    salt, archive, rules = pickle.load(asked)  # noqa: S301 - from the process that started this one
     dicom_facts.salt(salt)
-    _given = (archive, rules)
+    pickle.dump(True, answers)
+    answers.flush()
+    while True:
+        try:
+            chunk = pickle.load(asked)  # noqa: S301
+        except EOFError:
+            return
+        pickle.dump(_read(archive, chunk, rules), answers, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.flush()
 
 
-def _read_here(names: Sequence[str]) -> list[Header | bool | None]:
-    return _read(_given[0], names, _given[1])
+def read_files(files: Sequence[Path], rules: Rules | None = None) -> Headers:
+    """Read the headers of these files."""
+    found = Headers()
+    found.add(_read(None, [str(f) for f in files], rules))
+    return found
 
 
 def _read(
@@ -150,7 +227,7 @@ def _read(
     if archive is not None:
         with zipfile.ZipFile(archive) as opened:
             return [_one(lambda n=name: header_of(_member(opened, n), rules)) for name in names]  # type: ignore[misc]
-    return [_one(lambda n=name: read_header(Path(n), rules)) for name in names]  # type: ignore[misc]
+    return [_one(lambda n=name: read_header(n, rules)) for name in names]  # type: ignore[misc]
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Member:
@@ -168,17 +245,23 @@ def _members(archive: Path) -> list[str]:
     return sorted(m.filename for m in safe_members(archive))
 
 
-def files_below(root: Path) -> Iterator[Path]:
+def _below(root: Path) -> list[str]:
     """A file, or all files of a folder and below it, sorted."""
     if root.is_file():
-        yield root
-        return
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        for name in sorted(names):
-            file = Path(folder) / name
-            if file.is_file():  # no sockets, no dead links
-                yield file
+        return [str(root)]
+    found: list[str] = []
+    folders = [str(root)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file():  # no sockets, no dead links
+                        found.append(entry.path)
+        except PermissionError:
+            _warn("left out a folder that may not be read")
+    return sorted(found)
 
 
 def _warn(text: str) -> None:

@@ -189,7 +189,9 @@ def _alike(a: Header, b: Header) -> bool:
     return (
         _near(a.spacing, b.spacing, 1e-3)
         and _near(a.echo, b.echo, SAME_ECHO_MS)
-        and _near(_direction(a), _direction(b), SAME_DIRECTION)
+        and (
+            a.orientations is b.orientations or _near(_direction(a), _direction(b), SAME_DIRECTION)
+        )
     )
 
 
@@ -198,6 +200,8 @@ def _direction(header: Header) -> Any:
 
 
 def _near(a: Any, b: Any, tolerance: float) -> bool:
+    if a is b:  # mostly so: the files of a series share their values
+        return True
     if a is None or b is None:
         return a is b
     return bool(np.abs(np.asarray(a) - np.asarray(b)).max() <= tolerance)

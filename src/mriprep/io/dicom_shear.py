@@ -9,7 +9,7 @@ from mriprep.core import Grid, Volume
 from mriprep.core.grid import FloatArray
 
 
-def upright(leaning: Volume) -> Volume:
+def upright(leaning: Volume, axis: int) -> Volume:
     """Shear a volume whose slices lean against the direction they are stacked in.
 
     Every slice is moved within its own plane, by linear interpolation where
@@ -19,7 +19,9 @@ def upright(leaning: Volume) -> Volume:
     Parameters
     ----------
     leaning : Volume
-        One of its axes is not at right angles to the other two.
+        Rows and columns of its slices are at right angles.
+    axis : int
+        The axis along which slices are stacked, which leans.
 
     Returns
     -------
@@ -28,7 +30,6 @@ def upright(leaning: Volume) -> Volume:
         to hold all slices; what was not measured is zero.
         ``meta["interpolated"]`` says so.
     """
-    axis = _leaning_axis(leaning.grid)
     others = [a for a in range(3) if a != axis]
     steps = leaning.grid.affine[:3, :3]
     normal = np.cross(steps[:, others[0]], steps[:, others[1]])
@@ -58,13 +59,6 @@ def upright(leaning: Volume) -> Volume:
         grid=Grid((a, b, c), affine),
         interpolated=f"slices moved within their planes: they leaned by {min(degrees, 180 - degrees):.1f}°",
     )
-
-
-def _leaning_axis(grid: Grid) -> int:
-    """The axis that is not at right angles to the other two."""
-    cosines = np.abs(grid.direction.T @ grid.direction - np.eye(3))
-    pairs = {2: cosines[0, 1], 1: cosines[0, 2], 0: cosines[1, 2]}
-    return min(pairs, key=lambda axis: pairs[axis])
 
 
 def _moved(

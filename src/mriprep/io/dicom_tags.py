@@ -77,6 +77,17 @@ _WANTED = {tag for tag, _ in ELEMENTS.values()} | {MOSAIC_COUNT}
 _LAST = 0x00280100
 _TEXT = {"CS", "LO", "SH", "PN", "UI", "DA", "AS", "TM"}
 _LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
+#: Value representations, and whether their length takes four bytes.
+_IS_LONG = {
+    **dict.fromkeys(_LONG, True),
+    **dict.fromkeys(
+        (
+            b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT",
+            b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
+        ),
+        False,
+    ),
+}  # fmt: skip
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _SETS = {"": "ascii", "ISO_IR 6": "ascii", "ISO_IR 100": "latin-1", "ISO_IR 192": "utf-8"}
@@ -205,10 +216,11 @@ def _walk(data: bytes, at: int, explicit: bool) -> dict[int, tuple[bytes, bytes]
         if explicit:
             group, element, vr, length = _EXPLICIT_HEAD.unpack_from(data, at)
             at += 8
-            if vr in _LONG:
+            is_long = _IS_LONG.get(vr)
+            if is_long:
                 (length,) = _LENGTH.unpack_from(data, at)
                 at += 4
-            elif not vr.isalpha():
+            elif is_long is None:
                 raise Unusual
         else:
             group, element, length = _IMPLICIT_HEAD.unpack_from(data, at)

@@ -22,6 +22,8 @@ def one(value: Any) -> Any:
 
 def real(value: Any) -> float | None:
     """A finite number, or None."""
+    if type(value) is float and -1e300 < value < 1e300:
+        return value
     try:
         number = float(one(value))
     except (TypeError, ValueError):

@@ -36,6 +36,7 @@ _QUIET = (
     "order is not spatial", "Interslice distance varies", "Missing images", "Unable to rotate",
     "gantry tilt", "Philips enhanced DICOMs", "single slice",
 )  # fmt: skip
+_UNEVEN = "Only able to make equidistant slices"
 _FACTS = ("MagneticFieldStrength", "RepetitionTime", "EchoTime", "InversionTime", "FlipAngle")
 _SCALING = re.compile("^(?:UsePhilipsFloat|Philips.*(?:Slope|Intercept))")
 
@@ -81,7 +82,7 @@ def convert(files: Sequence[Path], *, strict: bool = True, timeout_s: float = 60
         outputs.mkdir()
         for i, file in enumerate(files):
             _bring(file, inputs / f"{i:06d}.dcm")
-        said = _run(inputs, outputs, timeout_s)
+        said = _run(inputs, outputs, timeout_s, strict=strict)
         for line in said:
             if line.startswith("Warning") and not _is_quiet(line):
                 warnings.warn(f"dcm2niix: {line}", MriprepWarning, stacklevel=2)
@@ -108,7 +109,7 @@ def _bring(file: Path, to: Path) -> None:
         shutil.copyfile(file, to)
 
 
-def _run(inputs: Path, outputs: Path, timeout_s: float) -> list[str]:
+def _run(inputs: Path, outputs: Path, timeout_s: float, *, strict: bool) -> list[str]:
     """Run the program; what it said, without paths."""
     import dcm2niix
 
@@ -143,7 +144,10 @@ def _run(inputs: Path, outputs: Path, timeout_s: float) -> list[str]:
     text = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")
     text = text.replace(str(inputs), "").replace(str(outputs), "")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if done.returncode != 0:
+    # Uneven slices of unsigned 16 bits it stacks, and fails at making them even: so be it, where
+    # they are wanted as they are.
+    stacked = not strict and any(outputs.glob("*.nii")) and any(_UNEVEN in line for line in lines)
+    if done.returncode != 0 and not stacked:
         raise EngineError(
             f"dcm2niix failed with status {done.returncode}: {_complaint(lines)}",
             hint="the files may be damaged or of a kind it does not know; try --engine dicom2nifti",

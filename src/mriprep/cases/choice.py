@@ -1,0 +1,104 @@
+"""The best series of each contrast of a session, and why the others were left out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mriprep.io.dicom_contrast import ANATOMICAL
+from mriprep.io.dicom_dump import Scanned
+from mriprep.io.dicom_series import Series
+
+#: The longest side of a voxel over the shortest, up to which it counts as isotropic.
+ISOTROPIC = 1.3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A series of a dump, whether it is taken, and why (not)."""
+
+    scanned: Scanned
+    taken: bool
+    why: str
+
+
+def choose_best(scanned: Sequence[Scanned], wanted: Sequence[str] = ()) -> list[Choice]:
+    """Take the best series of each contrast of each session.
+
+    Parameters
+    ----------
+    scanned : sequence of Scanned
+        From :func:`mriprep.io.dicom_dump.read_dump`.
+    wanted : sequence of str
+        Contrasts; the anatomical ones if empty.
+
+    Returns
+    -------
+    list of Choice
+        One for each series, in their order. 3D comes before 2D, then what is
+        isotropic, complete, original, finer, and last what was scanned last.
+    """
+    names = {w.lower() for w in wanted or ANATOMICAL}
+    candidates: dict[tuple[str, str | None, str], list[Scanned]] = defaultdict(list)
+    for s in scanned:
+        if s.verdict.kind != "refuse" and (s.series.contrast or "").lower() in names:
+            candidates[s.subject, s.session, s.series.contrast or ""].append(s)
+    best = {group: max(same, key=_merit) for group, same in candidates.items()}
+    return [
+        _choice(s, best.get((s.subject, s.session, s.series.contrast or "")), names)
+        for s in scanned
+    ]
+
+
+def _choice(s: Scanned, best: Scanned | None, names: set[str]) -> Choice:
+    contrast = s.series.contrast
+    if s.verdict.kind == "refuse":
+        return Choice(s, False, s.verdict.why)
+    if contrast is None:
+        modality = s.series.facts.get("Modality", "MR")
+        other = f"{modality}, not MR" if modality != "MR" else "its contrast is not known"
+        return Choice(s, False, other)
+    if contrast.lower() not in names:
+        return Choice(s, False, f"{contrast} is not wanted")
+    if s is best:
+        return Choice(s, True, "the best" if s.verdict.kind == "good" else s.verdict.why)
+    assert best is not None
+    return Choice(s, False, _less(s, best))
+
+
+def _merit(s: Scanned) -> tuple[bool, bool, bool, bool, float, int, str]:
+    series = s.series
+    finer = -round(float(np.log(np.prod(series.spacing))), 1) if series.spacing else -np.inf
+    return (
+        series.is_3d_anatomical,
+        _isotropic(series),
+        s.verdict.kind == "good",
+        not series.derived,
+        finer,
+        series.number or 0,
+        series.key,
+    )
+
+
+def _isotropic(series: Series) -> bool:
+    return series.spacing is not None and max(series.spacing) <= ISOTROPIC * min(series.spacing)
+
+
+def _less(s: Scanned, best: Scanned) -> str:
+    """In what a series comes after the best."""
+    other = f"series {best.series.key}"
+    reasons = (
+        f"it is not 3D, {other} is",
+        f"it is less isotropic than {other}",
+        f"{other} is whole: {s.verdict.why}",
+        f"it is a reformat, {other} is original",
+        f"its voxels are larger than those of {other}",
+    )
+    mine, theirs = _merit(s), _merit(best)
+    for reason, a, b in zip(reasons, mine, theirs, strict=False):
+        if a != b:
+            return reason
+    return f"it was repeated: {other} is the last"
