@@ -90,10 +90,7 @@ def test_child(dicom):
 
 
 def test_four_series_in_a_flat_folder(dicom):
-    folder = dicom(MIXED)
-    start = time.process_time()
-    found = quiet(scan, folder)
-    assert time.process_time() - start < 1  # about 0.15 s
+    found = quiet(scan, dicom(MIXED))
     assert [(s.key, s.contrast, s.slices) for s in found] == [
         ("5", "T1w", 175),
         ("6", "T2w", 55),
