@@ -16,6 +16,7 @@ import importlib.metadata
 from typing import Any
 
 from .api import Pipeline, Run, SessionRun, bias_field, read_transform, recipe, write
+from .api_cohort import cohort
 from .back import apply, restore
 from .core import (
     Case,
@@ -61,6 +62,7 @@ __all__ = [
     "Volume",
     "apply",
     "bias_field",
+    "cohort",
     "read",
     "read_case",
     "read_transform",

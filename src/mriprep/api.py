@@ -12,8 +12,9 @@ import numpy as np
 
 from . import plan as planning
 from . import recipe as recipes
-from .core import Case, Grid, InputError, OutputError, Transform, Volume
+from .core import Case, Grid, InputError, Transform, Volume
 from .intake import as_case
+from .io.atomic import writable_folder
 from .recipe import Recipe
 from .run import Outcome, Progress, execute, listening
 from .session import SessionOutcome, execute_session, plan_session, states_of
@@ -88,6 +89,10 @@ def bias_field(lattice: Volume, *, like: Volume | Grid) -> Volume:
     from .kernels import spline
 
     return Volume(np.exp(spline.evaluate(lattice, grid)), grid)
+
+
+#: An output folder that can be written to, made if need be.
+checked_output = writable_folder
 
 
 @dataclass(frozen=True)
@@ -314,26 +319,3 @@ def recipe(spec: str | Path | Mapping[str, Any]) -> Pipeline:
     <Recipe adult-t1: skullstrip, n4, register, resample, zscore, apply_mask, slices>
     """
     return Pipeline(recipes.load(spec))
-
-
-def checked_output(folder: str | Path) -> Path:
-    """An output folder that can be written to, made if need be.
-
-    Raises
-    ------
-    OutputError
-        If it is a file, or cannot be made or written to.
-    """
-    path = Path(folder).expanduser()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".mriprep-writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"the output folder '{path}' cannot be written to:"
-            f" {'it is a file' if path.is_file() else error.strerror}",
-            hint="give a folder that you may write to",
-        ) from None
-    return path

@@ -18,6 +18,10 @@ from .run import CARRIED, Outcome
 
 BIDS_VERSION = "1.10.0"
 
+#: What lies among the derivatives and is none of what BIDS has names for yet.
+NOT_BIDS = ("*.html", "*_xfm.*", "*_record.json", "**/slices", "**/slices/**", "runs", "runs/**",
+            "group_scores.*")  # fmt: skip
+
 #: What BIDS calls the world of the scan itself.
 _SCANNER = "orig"
 
@@ -77,8 +81,15 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
 
 
 def describe_dataset(folder: Path) -> Path:
-    """Write ``dataset_description.json``, which makes a folder a BIDS derivative."""
-    from .io.atomic import write_json
+    """Write ``dataset_description.json``, which makes a folder a BIDS derivative.
+
+    And ``.bidsignore``, where there is none, for what is none of BIDS.
+    """
+    from .io.atomic import write_json, write_text
+
+    ignore = folder / ".bidsignore"
+    if not ignore.exists():
+        write_text("\n".join(NOT_BIDS) + "\n", ignore)
 
     about = {
         "Name": "mriprep derivatives",
@@ -89,14 +100,19 @@ def describe_dataset(folder: Path) -> Path:
     return write_json(about, folder / "dataset_description.json")
 
 
+def failure_path(outcome: Outcome, folder: Path) -> Path:
+    """Where the record of a run that stopped is written."""
+    name = outcome.case.name
+    stem = f"{name}_{outcome.contrast}_desc-failed_record"
+    return folder.joinpath(*_folders(name)) / f"{stem}.json"
+
+
 def write_failure(outcome: Outcome, folder: Path) -> Path:
     """Write the record of a run that stopped: what was done, where it stopped, why, what to do."""
     from .io.atomic import write_json
 
     describe_dataset(folder)
-    name = outcome.case.name
-    path = folder.joinpath(*_folders(name)) / f"{name}_{outcome.contrast}_desc-failed_record.json"
-    return write_json(record(outcome), path)
+    return write_json(record(outcome), failure_path(outcome, folder))
 
 
 def record(outcome: Outcome) -> dict[str, Any]:
@@ -197,6 +213,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     )
     common = {
         "SpatialReference": _reference(outcome),
+        **({"Resolution": _resolution(outcome)} if space else {}),
         "Sources": [str(outcome.case[outcome.contrast].meta.get("file", outcome.contrast))],
         **({"Doubts": outcome.doubts} if outcome.doubts else {}),
     }
@@ -241,14 +258,20 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
                 },
             )
         )
-    if "bias_field" in outcome.kept:
-        bias: Volume = outcome.kept["bias_field"]
-        where = space if bias.grid.matches(outcome.image.grid) else ""
+    # Fields belong to the scan's own world, unless the image was pulled before they were estimated.
+    native = {"SpatialReference": _SCANNER, "SkullStripped": False}
+    native = {k: v for k, v in {**common, **native}.items() if k != "Resolution"}
+    bias: Volume | None = outcome.kept.get("bias_field")
+    on_image = bias is not None and bias.grid.matches(outcome.image.grid)
+    if bias is not None:
         found.append(
             (
-                f"{_image_name(outcome, where, 'biasfield')}.nii.gz",
+                f"{_image_name(outcome, space if on_image else '', 'biasfield')}.nii.gz",
                 bias.replace(contrast=outcome.contrast),
-                {"Description": "multiplicative bias field: the image was divided by it", **common},
+                {
+                    "Description": "multiplicative bias field: the image was divided by it",
+                    **({**common, "SkullStripped": False} if on_image else native),
+                },
             )
         )
     if "bias_lattice" in outcome.kept:
@@ -259,7 +282,8 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
                 {
                     "Description": "control points of the cubic B-spline whose exponential is the"
                     " bias field; evaluate it on any grid with mriprep.kernels.spline.evaluate",
-                    **common,
+                    **native,
+                    **({"SpatialReference": _reference(outcome)} if on_image else {}),
                 },
             )
         )
@@ -292,6 +316,12 @@ def _space(outcome: Outcome) -> str:
     alike = max(spacing) - min(spacing) < 1e-3
     size = f"{spacing[0]:.4g}".replace(".", "p") + "mm" if alike else "anisotropic"
     return f"{space}_res-{size}"
+
+
+def _resolution(outcome: Outcome) -> str:
+    """What the ``res-`` entity stands for."""
+    spacing = " x ".join(f"{s:.4g}" for s in outcome.image.spacing)
+    return f"voxels of {spacing} mm, interpolated once from the scan's own grid"
 
 
 def _reference(outcome: Outcome) -> str:

@@ -155,6 +155,7 @@ def test_every_file_that_was_written_is_told_and_has_its_record(written):
     told = {*files, *(p.with_name(p.name.split(".")[0] + ".json") for p in files)}
     left = {p.name for p in everything(folder)} - {p.name for p in told}
     assert left == {
+        ".bidsignore",
         "dataset_description.json",
         "sub-07_ses-1_space-Test_res-1p5mm_T1w_plane-coronal_slices-record.json",
     }
@@ -317,6 +318,7 @@ def test_a_failing_write_leaves_nothing_half_written(outcome, tmp_path, monkeypa
         derivatives.write(outcome, tmp_path)
     left = [p.name for p in everything(tmp_path)]
     assert left == [
+        ".bidsignore",
         "dataset_description.json",
         "sub-07_ses-1_space-Test_res-1p5mm_desc-preproc_T1w.json",
         "sub-07_ses-1_space-Test_res-1p5mm_desc-preproc_T1w.nii.gz",
@@ -356,7 +358,9 @@ def test_the_record_of_a_failure(scan, tmp_path):
     assert "constant" in record["failure"]["message"]
     assert record["failure"]["hint"]
     assert [s["step"] for s in record["steps"]] == ["denoise"]
-    assert len(everything(tmp_path)) == 2
+    assert {p.name for p in everything(tmp_path)} == {
+        ".bidsignore", "dataset_description.json", path.name,
+    }  # fmt: skip
 
 
 def test_numbers_that_are_not_finite_do_not_stop_a_record(tmp_path):

@@ -17,6 +17,7 @@ from mriprep.core import MriprepError, MriprepWarning
 _PIPELINES = {
     "run": "mriprep.cli.pipeline:run",
     "plan": "mriprep.cli.pipeline:plan",
+    "bids": "mriprep.cli.bids:bids",
     "recipes": "mriprep.cli.pipeline:recipes",
     "demo": "mriprep.cli.demo:demo",
 }
@@ -108,7 +109,8 @@ def cli() -> None:
 
     Add --debug to any command to see where an error came from. Exit codes:
     0 all good, 1 processing or writing failed, 2 the input or the command was not right,
-    3 partly done, 4 all is written, and something of it is doubtful: look before you use it.
+    3 partly done, 4 all is written, and something of it is doubtful: look before you use it,
+    130 stopped.
     """  # noqa: D301
 
 

@@ -9,6 +9,7 @@ import click
 
 from mriprep.core import Grid, Volume
 
+from .cohort import cohort_options, holds_many
 from .telling import doubted, told
 
 _FILE = click.Path(path_type=Path)
@@ -72,6 +73,7 @@ def _recipe_options(command: Any) -> Any:
 @click.option(
     "--report/--no-report", default=True, show_default=True, help="Write the HTML report."
 )
+@cohort_options
 def run(sources: tuple[Path, ...], output: Path, **given: Any) -> int:
     """Preprocess a scan, or several contrasts of a session, by a recipe.
 
@@ -86,6 +88,14 @@ def run(sources: tuple[Path, ...], output: Path, **given: Any) -> int:
       mriprep run scan.nii.gz out/ --set n4.shrink=2 --skip slices
       mriprep run session/ out/ --recipe multimodal --reference T1w
       mriprep run T1c.nii.gz FLAIR.nii.gz out/ --recipe brats --template sri24.nii.gz
+
+    IN may also hold many cases: a BIDS dataset, a folder of several subjects, a table
+    (CSV, TSV, Parquet). They are done one beside the other; one that fails stops none;
+    the same command again goes on where it was stopped. See docs/cohort.md.
+
+    \b
+      mriprep run bids/ out/ --jobs 4
+      mriprep run table.csv out/ --cluster slurm --cluster-options slurm.yaml
     """  # noqa: D301
     return run_case(sources, output, **given)
 
@@ -102,7 +112,11 @@ def run_case(
 
     paths = sources if isinstance(sources, tuple) else (sources,)
     with staying_offline(given["offline"]):
-        recipe = _recipe(given)
+        recipe = recipe_of(given)
+        if holds_many(paths, given):
+            from .cohort import run_many
+
+            return run_many(paths[0], output, recipe, given)
         if recipe.session is not None:
             from .session import run_session
 
@@ -223,7 +237,7 @@ def plan(sources: tuple[Path, ...], as_json: bool, **given: Any) -> int:
     """
     from mriprep.templates import staying_offline
 
-    recipe = _recipe(given)
+    recipe = recipe_of(given)
     with staying_offline(given["offline"]):
         if recipe.session is not None:
             from .session import session_plan
@@ -317,7 +331,8 @@ def _grid_of(path: Path) -> Grid:
     return read_grid(path)
 
 
-def _recipe(given: dict[str, Any]) -> Any:
+def recipe_of(given: dict[str, Any]) -> Any:
+    """The recipe that is asked for, with what is set in it and left out of it."""
     from mriprep.recipe import load, parse_settings
 
     settings = parse_settings(given["settings"])

@@ -62,6 +62,29 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
 
 
+def writable_folder(folder: str | os.PathLike[str]) -> Path:
+    """An output folder that can be written to, made if need be.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or cannot be made or written to.
+    """
+    path = Path(folder).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".mriprep-writable-{secrets.token_hex(6)}"  # others may try at this moment
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the output folder '{path}' cannot be written to:"
+            f" {'it is a file' if path.is_file() else error.strerror}",
+            hint="give a folder that you may write to",
+        ) from None
+    return path
+
+
 def write_text(text: str, path: str | os.PathLike[str]) -> Path:
     """Write UTF-8 text, whole or not at all, and return its path.
 

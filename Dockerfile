@@ -1,0 +1,31 @@
+# mriprep as a BIDS-App: docker run IMAGE /in /out participant   (docs/cohort.md)
+FROM python:3.12-slim AS build
+
+WORKDIR /source
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY src ./src
+RUN python -m venv /opt/mriprep \
+    && /opt/mriprep/bin/pip install --no-cache-dir -c constraints.txt ".[cluster]"
+
+FROM python:3.12-slim
+
+LABEL org.opencontainers.image.title="mriprep" \
+      org.opencontainers.image.description="From a scanner's DICOM files to arrays that a network can be trained on" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+COPY --from=build /opt/mriprep /opt/mriprep
+
+# Containers are run as the user whose files they write, who has no home in them: what is compiled
+# or cached goes to /tmp.
+ENV PATH="/opt/mriprep/bin:$PATH" \
+    HOME=/tmp \
+    NUMBA_CACHE_DIR=/tmp/numba \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    PYTHONUNBUFFERED=1
+
+RUN useradd --create-home --uid 1000 mriprep
+USER 1000:1000
+WORKDIR /tmp
+
+ENTRYPOINT ["mriprep", "bids"]
+CMD ["--help"]

@@ -1,0 +1,85 @@
+"""``mriprep.cohort``: many cases from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .api import Pipeline
+
+if TYPE_CHECKING:
+    from .cases import CaseSource
+    from .cohorts.run import Summary
+
+
+def cohort(
+    recipe: Pipeline | str | Path | Mapping[str, Any],
+    source: str | Path | Iterable[CaseSource],
+    output: str | Path,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    participants: Sequence[str] = (),
+    contrast: str | None = None,
+    timeout: float | None = None,
+    force: bool = False,
+    report: bool = True,
+) -> Summary:
+    """Do a recipe to many cases; one that fails stops none.
+
+    In a script, call it under ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    recipe : Pipeline, str, Path or mapping
+        What to do: as :func:`recipe` takes it, or its result.
+    source : path or iterable of CaseSource
+        A BIDS dataset, a folder of several subjects, a table; or cases from
+        :func:`mriprep.cases.list_cases`.
+    output : path
+        The derivatives' root. Cases that are done there are left as they are.
+    jobs : int, optional
+        How many at once; as many as cores and memory take by default.
+    scheduler : str, optional
+        Address of a Dask scheduler that runs already.
+    participants : sequence of str
+        Only these subjects.
+    contrast : str, optional
+        Only this contrast.
+    timeout : float, optional
+        How long a case may take, s.
+    force : bool
+        Do again what is done.
+    report : bool
+        Write a report for each case.
+
+    Returns
+    -------
+    Summary
+        ``counts`` by status, ``exit_code``, and ``cases()`` one by one.
+
+    Raises
+    ------
+    InputError, RecipeError, OutputError
+        If nothing could be begun.
+    """
+    from .cases import list_cases
+    from .cohorts.clusters import Where
+    from .cohorts.job import Options
+    from .cohorts.run import Limits, run_cohort
+    from .recipe import load
+
+    what = recipe.recipe if isinstance(recipe, Pipeline) else load(recipe)
+    if isinstance(source, str | Path):
+        wanted = (contrast,) if contrast else ()
+        source = list_cases(Path(source), participants=participants, wanted=wanted)
+    return run_cohort(
+        what,
+        source,
+        Path(output),
+        options=Options(contrast=contrast, report=report),
+        where=Where(jobs=jobs, scheduler=scheduler),
+        limits=Limits(timeout),
+        force=force,
+    )
