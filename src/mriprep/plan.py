@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import engines
+from . import engines, weights
 from .core import EngineMissing, Grid, MriprepError, RecipeError, Transform
 from .declare import Step
 from .entries import Entry
@@ -126,7 +126,7 @@ def make(recipe: Recipe, grids: Mapping[str, Grid | None], *, device: str = "cpu
     RecipeError
         If a step lacks its input, or an image would be interpolated twice.
     EngineMissing
-        If an engine is not installed.
+        If an engine, or the weights that it needs, are not installed.
     InputError
         If a template cannot be found.
     """
@@ -206,6 +206,8 @@ def _check_engine(step: Step, parameters: Mapping[str, Any]) -> str | None:
             " is not installed",
             hint=f"pip install {' '.join(engine.missing)}; `mriprep doctor` shows what is there",
         )
+    if engine.weights is not None:
+        weights.find(engine.weights, parameters.get("weights"))
     return engine.version
 
 

@@ -30,6 +30,7 @@ _LOOKING = {
     "inspect": "mriprep.cli.look:inspect",
     "steps": "mriprep.cli.look:steps",
     "templates": "mriprep.cli.templates:templates",
+    "fetch": "mriprep.cli.fetch:fetch",
     "doctor": "mriprep.cli.look:doctor",
 }
 

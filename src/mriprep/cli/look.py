@@ -105,7 +105,8 @@ def doctor() -> int:
     """Say what is installed: engines, weights, templates, GPU; and how to get what is missing."""
     from importlib.metadata import version
 
-    from mriprep import engines
+    from mriprep import engines, weights
+    from mriprep.io.offline import OFFLINE, is_offline
     from mriprep.templates import BUNDLED, templateflow_home
 
     cores = os.cpu_count() or 1
@@ -123,23 +124,30 @@ def doctor() -> int:
             click.echo(f"  {'':<12} {state}; licence {engine.licence}")
     click.secho("\ndevice", bold=True)
     click.echo(f"  {_device()}")
+    click.secho("\nweights", bold=True)
+    click.echo(f"  folder: {weights.home()} ({weights.VARIABLE})")
+    for name in weights.names():
+        state = "here" if weights.is_here(name) else f"not here: mriprep fetch {name}"
+        click.echo(f"  {name:<12} {state}; licence {weights.describe(name).licence}")
     click.secho("\ntemplates", bold=True)
     click.echo(f"  {BUNDLED[0]}: shipped with nilearn, needs no network")
     home = templateflow_home()
     there = sorted(p.name.removeprefix("tpl-") for p in home.glob("tpl-*")) if home.is_dir() else []
     click.echo(f"  TemplateFlow's folder: {home} ({', '.join(there) or 'empty'})")
-    if os.environ.get("MRIPREP_OFFLINE") == "1":
-        click.echo("  MRIPREP_OFFLINE=1: nothing is fetched")
+    if is_offline():
+        click.echo(f"  {OFFLINE}=1: nothing is fetched")
     return 0 if complete else 1
 
 
 def _state(kind: str, name: str) -> tuple[bool, str]:
     """Whether an engine works here, and its version or what to do."""
-    from mriprep import engines
+    from mriprep import engines, weights
 
     engine = engines.describe(kind, name)
     if engine.missing:
         return False, f"pip install {' '.join(engine.missing)}"
+    if engine.weights is not None and not weights.is_here(engine.weights):
+        return False, f"its weights are not here, whole: mriprep fetch {engine.weights}"
     return True, engine.version or ""
 
 

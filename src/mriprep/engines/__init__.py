@@ -37,6 +37,10 @@ class Engine:
         Whether it can use a GPU.
     memory_mb, seconds_per_megavoxel : float
         What it needs beyond its input, roughly, for plans and progress.
+    weights : str or None
+        Weights that have to be fetched first: their name in :mod:`mriprep.weights`.
+    contrasts : tuple of str
+        The contrasts that it was made for (``T1w``, ...); empty where any will do.
     """
 
     title: str
@@ -45,6 +49,8 @@ class Engine:
     gpu: bool = False
     memory_mb: float = 0
     seconds_per_megavoxel: float = 0.1
+    weights: str | None = None
+    contrasts: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:

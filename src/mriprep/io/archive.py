@@ -56,7 +56,7 @@ def safe_members(source: Path) -> list[zipfile.ZipInfo]:
             members = [m for m in archive.infolist() if not m.is_dir()]
     except DAMAGED as error:
         raise _cannot(error) from error
-    _check(members, Path(tempfile.gettempdir()))
+    _check(members, Path(tempfile.gettempdir()), LARGEST)
     return members
 
 
@@ -92,26 +92,54 @@ def unzip(source: Path, only: Collection[str] | None = None) -> Unpacked:
     """
     unpacked = Unpacked()
     try:
-        with zipfile.ZipFile(source) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            if only is not None:
-                members = [m for m in members if m.filename in only]
-            _check(members, unpacked.folder)
-            for member in members:
-                target = unpacked.folder / PurePosixPath(member.filename)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as packed, open(target, "xb") as file:
-                    shutil.copyfileobj(packed, file, 2**20)
-    except DAMAGED as error:
-        unpacked.close()
-        raise _cannot(error) from error
+        unzip_into(source, unpacked.folder, only=only)
     except BaseException:
         unpacked.close()
         raise
     return unpacked
 
 
-def _check(members: list[zipfile.ZipInfo], folder: Path) -> None:
+def unzip_into(
+    source: Path,
+    folder: Path,
+    *,
+    only: Collection[str] | None = None,
+    largest: int | None = None,
+) -> None:
+    """Unpack a zip archive into an empty folder, nothing outside it.
+
+    Parameters
+    ----------
+    source : Path
+        The archive.
+    folder : Path
+        Where to; what was written before a failure is left there.
+    only : collection of str, optional
+        Names of the members to unpack; all of them by default.
+    largest : int, optional
+        Bytes that it may unpack to; `LARGEST` by default.
+
+    Raises
+    ------
+    InputError
+        If the file is no zip archive, is damaged, encrypted, unsafe or too large.
+    """
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            if only is not None:
+                members = [m for m in members if m.filename in only]
+            _check(members, folder, LARGEST if largest is None else largest)
+            for member in members:
+                target = folder / PurePosixPath(member.filename)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, open(target, "xb") as file:
+                    shutil.copyfileobj(packed, file, 2**20)
+    except DAMAGED as error:
+        raise _cannot(error) from error
+
+
+def _check(members: list[zipfile.ZipInfo], folder: Path, largest: int) -> None:
     for member in members:
         parts = PurePosixPath(member.filename).parts
         # A backslash or a colon is a separator or a drive on Windows.
@@ -131,9 +159,9 @@ def _check(members: list[zipfile.ZipInfo], folder: Path) -> None:
             )
     size = sum(m.file_size for m in members)
     free = shutil.disk_usage(folder).free
-    if len(members) > MOST_MEMBERS or size > min(LARGEST, free):
+    if len(members) > MOST_MEMBERS or size > min(largest, free):
         raise InputError(
             f"the archive would unpack to {size / 2**30:.1f} GiB in {len(members)} files;"
-            f" {min(LARGEST, free) / 2**30:.1f} GiB and {MOST_MEMBERS} files are accepted",
+            f" {min(largest, free) / 2**30:.1f} GiB and {MOST_MEMBERS} files are accepted",
             hint="unpack it yourself and give the folder; TMPDIR chooses the temporary disk",
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mriprep.core import InputError
 from mriprep.core.age import Age, parse_age
+from mriprep.io.offline import is_offline, staying_offline
 
 from .catalogue import load, own_file, read_own
 from .choose import Choice, cohort_named, taken, within
@@ -14,11 +15,9 @@ from .choose import choose as choose_by_age
 from .fetch import (
     Template,
     fetch_into_folder,
-    is_offline,
     locate,
     mask_beside,
     obtain,
-    staying_offline,
     templateflow_home,
 )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from mriprep.core import InputError, MriprepWarning
 from .catalogue import VARIABLE
 from .choose import Choice
 
-#: The environment variable that switches the network off, with the value 1.
-OFFLINE = "MRIPREP_OFFLINE"
 #: What TemplateFlow's files end on where a contrast has another name there.
 _SUFFIXES = {"PDw": ("PD", "PDw")}
 
@@ -63,26 +60,6 @@ class Template:
             "template_citation": self.citation,
         }
         return {k: v for k, v in told.items() if v}
-
-
-def is_offline() -> bool:
-    """Whether the network is switched off for this process."""
-    return os.environ.get(OFFLINE) == "1"
-
-
-@contextlib.contextmanager
-def staying_offline(wanted: bool = True) -> Iterator[None]:
-    """Switch the network off inside, for child processes too."""
-    before = os.environ.get(OFFLINE)
-    if wanted:
-        os.environ[OFFLINE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(OFFLINE, None)
-        else:
-            os.environ[OFFLINE] = before
 
 
 def templateflow_home() -> Path:
