@@ -15,16 +15,18 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import EngineError, EngineMissing, Volume
+from mriprep.core import EngineError, EngineMissing, InputError, Volume
 from mriprep.engines import Engine
+from mriprep.engines._device import on_gpu, run_with_fallback, torch_threads
 
 ENGINE = Engine(
     title="deepbet: two small U-Nets for T1-weighted heads",
     packages=("deepbet", "torch"),
     licence="MIT, code and weights",
     gpu=True,
-    memory_mb=1300,
-    seconds_per_megavoxel=0.6,
+    memory_mb=700,
+    seconds_per_megavoxel=0.3,
+    contrasts=("T1w",),
 )
 
 _SMALL = (128, 128, 128)
@@ -32,7 +34,12 @@ _FULL = (256, 256, 256)
 _MARGIN = 0.1
 
 
-def probability(image: Volume, *, device: Literal["auto", "cpu", "cuda"] = "auto") -> Volume:
+def probability(
+    image: Volume,
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    weights: Path | str | None = None,
+) -> Volume:
     """How probably each voxel is brain.
 
     Parameters
@@ -40,57 +47,104 @@ def probability(image: Volume, *, device: Literal["auto", "cpu", "cuda"] = "auto
     image : Volume
         A T1-weighted head, any orientation and spacing, finite.
     device : {"auto", "cpu", "cuda"}
-        Where the networks run; a GPU is taken when there is one.
+        Where the networks run; a GPU is taken when there is one. There they
+        run in half precision, with normalisation in single precision.
+    weights : Path or str, optional
+        A folder with ``bbox_model.pt`` and ``model.pt``; without it, those of
+        deepbet's wheel.
 
     Returns
     -------
     Volume
-        Probability in [0, 1] on the image's grid, float32.
+        Probability in [0, 1] on the image's grid, float32. On a CPU the same
+        to the last bit whatever the number of threads.
 
     Raises
     ------
     EngineError
-        If the networks find no brain at all.
+        If the networks find no brain at all, or their weights are damaged.
     EngineMissing
-        If the weights are not where the wheel puts them.
+        If the weights are not where the wheel puts them, or there is no GPU.
+    InputError
+        If the folder that is given has no such weights.
+
+    Warns
+    -----
+    MriprepWarning
+        If the GPU's memory does not suffice and the CPU is used.
     """
-    import torch
-
-    on = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    if device == "cuda" and on == "cpu":
-        raise EngineMissing("torch finds no GPU", hint="use device=auto, or install torch for CUDA")
     order, flip = image.grid.axes_to("RAS")
-    axes = tuple(a for a, f in enumerate(flip) if f)
-    ras = np.flip(np.transpose(image.data, order), axes).astype(np.float32)
-    with torch.inference_mode():
-        result = _run(torch.from_numpy(ras).to(on), on)
-    native = np.transpose(np.flip(result, axes), np.argsort(order))
-    return image.replace(np.ascontiguousarray(native), role="probability")
+    turn = tuple(slice(None, None, -1) if f else slice(None) for f in flip)
+    ras = np.ascontiguousarray(np.transpose(image.data, order)[turn], np.float32)
+    small, large = (str(_weights(name, weights)) for name in ("bbox_model", "model"))
+    # The normalisation needs sums over the whole volume: there is no running in tiles.
+    attempts = [("on the CPU", lambda: _run(ras, small, large, "cpu"))]
+    if on_gpu(device):
+        attempts.insert(0, ("on the GPU", lambda: _run(ras, small, large, "cuda")))
+    with torch_threads():
+        box, inside = run_with_fallback(attempts, name="deepbet", stacklevel=3)
+    result = np.zeros(image.shape, np.float32)
+    np.transpose(result, order)[turn][box] = inside
+    return image.replace(result, role="probability")
 
 
-def _run(image: Any, device: str) -> npt.NDArray[np.float32]:
+def _run(
+    image: npt.NDArray[np.float32], small: str, large: str, device: str
+) -> tuple[tuple[slice, ...], npt.NDArray[np.float32]]:
+    """A box of the image (X, Y, Z; axes RAS), and the probability of brain in it."""
     import torch
     from torch.nn import functional
 
-    small = functional.interpolate(image[None, None], _SMALL, mode="nearest-exact")[0, 0]
-    low, high = torch.quantile(small, 0.005), torch.quantile(small, 0.995)
-    if not high > low:
+    from . import _deepbet_net as net
+
+    def seen(part: npt.NDArray[np.float32], shape: tuple[int, ...]) -> Any:
+        # By nearest neighbour, as the networks were trained.
+        given = torch.from_numpy(part)[None, None]
+        return functional.interpolate(given, shape, mode="nearest-exact")[0, 0]
+
+    with torch.inference_mode():
+        x = seen(image, _SMALL)
+        low, high = _quantiles(x.numpy(), (0.005, 0.995))
+        if not high > low:
+            raise EngineError(
+                "deepbet sees no contrast in this image", hint="is it a scan of a head?"
+            )
+        found = net.probability(_normalised(x, low, high).to(device), _network(small, device))
+        box = _box((found > 0.5).cpu().numpy(), image.shape)
+        x = _normalised(seen(image[box], _FULL), low, high)
+        inside = net.probability(x.to(device), _network(large, device))
+        # The network's grid is not the image's: linear interpolation leaves no steps at the edge.
+        inside = functional.interpolate(
+            inside[None, None].float(),
+            tuple(s.stop - s.start for s in box),
+            mode="trilinear",
+            align_corners=False,
+        )
+        return box, inside[0, 0].cpu().numpy()
+
+
+def _normalised(x: Any, low: float, high: float) -> Any:
+    """Intensities as the networks were trained, in place."""
+    from . import _deepbet_net as net
+
+    x.sub_(low).div_(high - low).clamp_(0, 1)
+    mean, variance = net.moments(x)
+    unbiased = variance * x.numel() / (x.numel() - 1)
+    if unbiased == 0:
         raise EngineError("deepbet sees no contrast in this image", hint="is it a scan of a head?")
-    found = _network("bbox_model", device)(_normalise(small, low, high)[None, None])[0, 1]
-    box = _box((found > 0.5).cpu().numpy(), tuple(image.shape))
-    part = functional.interpolate(image[box][None, None], _FULL, mode="nearest-exact")
-    inside = _network("model", device)(_normalise(part, low, high))[:, 1:2]
-    # The network's grid is not the image's: linear interpolation leaves no steps at the edge.
-    shape = tuple(s.stop - s.start for s in box)
-    inside = functional.interpolate(inside, shape, mode="trilinear", align_corners=False)
-    result = np.zeros(tuple(image.shape), np.float32)
-    result[box] = inside[0, 0].float().cpu().numpy()
-    return result
+    return x.sub_(mean).mul_(0.226 / unbiased**0.5).add_(0.449)
 
 
-def _normalise(x: Any, low: Any, high: Any) -> Any:
-    x = ((x - low) / (high - low)).clamp(0, 1)
-    return 0.226 * (x - x.mean()) / x.std() + 0.449
+def _quantiles(values: npt.NDArray[np.float32], shares: tuple[float, ...]) -> list[float]:
+    """Quantiles, linear between neighbours, without sorting all values."""
+    flat = values.ravel()
+    ranks = [share * (flat.size - 1) for share in shares]
+    below = [int(r) for r in ranks]
+    parted = np.partition(flat, sorted({b + d for b in below for d in (0, 1)}))
+    return [
+        float(parted[b]) + (r - b) * float(parted[b + 1] - parted[b])
+        for r, b in zip(ranks, below, strict=True)
+    ]
 
 
 def _box(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -118,14 +172,22 @@ def _box(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> tuple[slice, ..
 
 
 @functools.cache
-def _network(name: str, device: str) -> Any:
-    import torch
+def _network(path: str, device: str) -> Any:
+    from . import _deepbet_net as net
 
-    return torch.jit.load(str(_weights(name)), map_location=device).eval()
+    return net.load(Path(path), device)
 
 
-def _weights(name: str) -> Path:
-    """A file of deepbet's wheel; its package is not imported, since it loads a GUI."""
+def _weights(name: str, given: Path | str | None = None) -> Path:
+    """A file of deepbet's wheel, or of a folder; its package is not imported, since it loads a GUI."""
+    if given is not None:
+        path = Path(given).expanduser() / f"{name}.pt"
+        if not path.is_file():
+            raise InputError(
+                f"{given} is not a folder with deepbet's weights: it has no {name}.pt",
+                hint="wanted: bbox_model.pt and model.pt; without weights, those of the wheel are used",
+            )
+        return path
     for file in importlib.metadata.files("deepbet") or ():
         if file.name == f"{name}.pt":
             path = Path(str(file.locate()))
