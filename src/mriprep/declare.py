@@ -100,6 +100,7 @@ class Step:
     each: bool = False
     kind: str | None = None
     plan: Planner | None = None
+    begins: Callable[[Mapping[str, Any]], str] | None = None
     bytes_per_voxel: float = 12.0
     seconds_per_megavoxel: float = 0.1
 
@@ -148,8 +149,10 @@ class Step:
         return value
 
     def engine(self, parameters: Mapping[str, Any]) -> str | None:
-        """The engine that these parameters choose, where the step has engines."""
-        return parameters.get("engine") if self.kind else None
+        """The engine that these parameters choose, or begin with, where the step has engines."""
+        if not self.kind:
+            return None
+        return self.begins(parameters) if self.begins else parameters.get("engine")
 
     def slot(self, result: Any) -> str:
         """The slot of a recipe that a result belongs to."""
@@ -181,6 +184,7 @@ def step(
     each: bool = False,
     kind: str | None = None,
     plan: Planner | None = None,
+    begins: Callable[[Mapping[str, Any]], str] | None = None,
     bytes_per_voxel: float = 12.0,
     seconds_per_megavoxel: float = 0.1,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -205,6 +209,9 @@ def step(
         Maps (inputs as grids and transforms, parameters) to the grid or
         transform that it will make; without it, the grid of the image. None
         as a result means that it depends on the voxels.
+    begins : callable, optional
+        Maps parameters to the engine that it begins with, where ``engine``
+        may be a word that stands for several (``auto``).
     bytes_per_voxel, seconds_per_megavoxel : float
         What it needs beyond its input, roughly, for plans and progress.
     """
@@ -217,6 +224,7 @@ def step(
             each=each,
             kind=kind,
             plan=plan,
+            begins=begins,
             bytes_per_voxel=bytes_per_voxel,
             seconds_per_megavoxel=seconds_per_megavoxel,
         )

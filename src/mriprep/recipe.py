@@ -75,10 +75,10 @@ class Recipe:
         return replace(self, entries=tuple(entries), session=part)
 
     def informed(self, facts: Mapping[str, Any], contrast: str | None) -> Recipe:
-        """A copy in which `register` knows what it left open and the case tells.
+        """A copy in which `register` and `skullstrip` know what they left open and the case tells.
 
-        Age and contrast, where the template depends on them and the recipe
-        does not say them: so that a plan finds the template, and the record
+        Age and contrast, where the template or the engine depends on them and
+        the recipe does not say them: so that a plan finds it, and the record
         tells by what it was chosen.
         """
         from . import templates
@@ -86,9 +86,12 @@ class Recipe:
 
         entries = list(self.entries)
         for i, entry in enumerate(entries):
-            if entry.step.name != "register":
+            if entry.step.name == "register":
+                wanted = templates.asks(entry.parameters["template"])
+            elif entry.step.kind == "brain":
+                wanted = frozenset(("age", "contrast"))
+            else:
                 continue
-            wanted = templates.asks(entry.parameters["template"])
             age = age_of(facts)
             case = {
                 "age": None if age is None else ADULT if age.years is None else age.years,

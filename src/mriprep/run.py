@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import engines, snapshot
 from . import plan as planning
-from . import snapshot
 from .core import (
     Case,
     Doubt,
@@ -37,6 +37,9 @@ Progress = Callable[[str, int, float], None]
 
 #: Slots of what came with a scan and only goes where it goes begin with this; their names follow.
 CARRIED = "with:"
+
+#: What a step says of its engine where none was needed.
+NO_ENGINE = "none"
 
 
 @dataclass
@@ -188,21 +191,24 @@ def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> S
     if isinstance(pulled, Transform):
         point = pulled.inverse()(point)
     overlay = _overlay(step, outcome)
-    words = {**expected.parameters, **_words(step, state)}
+    engine, version = _engine(step, expected, kept)
+    words = {**expected.parameters, **_words(step, state), "engine": engine}
     return StepRecord(
         name=step.name,
         title=step.title,
         parameters=dict(entry.parameters),
-        engine=expected.engine,
-        engine_version=expected.engine_version,
+        engine=engine,
+        engine_version=version,
         makes=step.slot(result),
         before=before.grid,
         after=after.grid,
         seconds=seconds,
         warnings=tuple(said),
         facts={k: v for k, v in kept.items() if not isinstance(v, Volume)},
-        methods=step.methods.format_map({k: _word(v) for k, v in words.items()}),
-        citations=step.citations,
+        methods=step.methods.format_map({k: _word(v) for k, v in words.items()})
+        if engine != NO_ENGINE
+        else "",
+        citations=tuple(c for c in step.citations if c.engine in (engine or "")),
         snapshots={
             "before": shot_before,
             "after": snapshot.take(after, point, mask=_mask_of(state), overlay=overlay),
@@ -268,6 +274,18 @@ def _overlay(step: Step, outcome: Outcome) -> Volume | None:
             on_image: Volume = resample(template, None, image.grid)
         return on_image
     return None
+
+
+def _engine(
+    step: Step, expected: planning.PlannedStep, kept: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    """The engine that was used in the end, where that is another than the one it began with."""
+    told = kept.get(step.kind or "")
+    used = told.get("engine") if isinstance(told, Mapping) else None
+    if used is None or used == expected.engine or step.kind is None:
+        return expected.engine, expected.engine_version
+    known = used in engines.names(step.kind)
+    return used, engines.describe(step.kind, used).version if known else None
 
 
 def _words(step: Step, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import session_brain as brain
 from . import session_checks as checks
 from . import session_plan as planning
 from .core import Case, MriprepError, MriprepWarning, Role, Transform, Volume
@@ -159,7 +160,7 @@ def plan_session(
         )
     plan = planning.make(recipe, grids, reference)
     checks.template(recipe, plan.main, reference)
-    checks.network(recipe, reference)
+    checks.network(recipe, reference, case)
     return recipe, plan
 
 
@@ -281,11 +282,23 @@ class _Session:
             for other in self.others:
                 other.state["transform"] = other.state["to_reference"] @ state["transform"]
             return record
+        if entry.step.kind == "brain":
+            entry = self._where_best(entry)
         record = do_step(entry, outcome, task.expected)
         if not entry.step.each and state.get("mask") is not mask:
             for other in self.others:
                 self._share_mask(other)
         return record
+
+    def _where_best(self, entry: Entry) -> Entry:
+        """A step that finds the brain, in the contrast where it is found best."""
+        contrast = brain.best(entry, self.reference, self.outcomes)
+        if contrast == self.reference:
+            return entry
+        other = self.outcomes[contrast]
+        together = any(s.name == "resample" for s in other.steps)
+        laid = None if together else other.state["to_reference"]
+        return brain.carried(entry, contrast, other.image, laid)
 
     def _register(self, task: Task) -> StepRecord:
         """The reference to the template, from its copy where there is one."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from . import engines, session_brain
 from .core import Case, InputError, MriprepError, MriprepWarning, Transform, Volume
 from .plan import Plan
 from .recipe import Recipe
@@ -87,15 +89,18 @@ def template(recipe: Recipe, plan: Plan, reference: str) -> None:
             )
 
 
-def network(recipe: Recipe, reference: str) -> None:
-    """Warn of brains to be found by a network that knows T1w scans alone."""
+def network(recipe: Recipe, reference: str, contrasts: Iterable[str] = ()) -> None:
+    """Warn of brains to be found by a network that does not know the contrast."""
     for entry in recipe.entries:
-        engine = entry.parameters.get("engine")
-        known = ("T1w", "T1c", "image")
-        if entry.step.name == "skullstrip" and engine == "deepbet" and reference not in known:
+        if entry.step.kind != "brain":
+            continue
+        where = session_brain.best(entry, reference, dict.fromkeys(contrasts))
+        engine = entry.step.engine({**entry.parameters, "contrast": where})
+        known = engines.describe("brain", engine).contrasts if engine else ()
+        if known and where != "image" and not {where, _family(where)} & set(known):
             _warn(
-                f"the brain is looked for in {reference}, by a network that was trained on T1w"
-                " scans: look at the mask in the report, or give one with --mask"
+                f"the brain is looked for in {where}, by a network that was trained on"
+                f" {', '.join(known)} scans: look at the mask in the report, or give one with --mask"
             )
 
 
@@ -114,8 +119,6 @@ def same_head(
     said : str or None
         A warning, if it is more than one head's.
     """
-    from . import engines
-
     still, floating = (v.replace(np.nan_to_num(v.floats())) for v in (reference, image))
     try:
         affine = engines.load("registration", "native").estimate(

@@ -39,11 +39,12 @@ class Unit:
 
 @dataclass(frozen=True)
 class Citation:
-    """A paper behind a step."""
+    """A paper behind a step; behind one of its engines, where that is named."""
 
     key: str
     text: str
     doi: str
+    engine: str = ""
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,9 @@ def test_a_missing_engine(monkeypatch):
     with pytest.raises(
         EngineMissing, match="'skullstrip' needs the brain engine 'deepbet'"
     ) as error:
-        make("skullstrip")
+        make({"skullstrip": {"engine": "deepbet"}})
     assert "pip install deepbet" in error.value.hint
+    assert make("skullstrip").steps[0].engine == "template"  # what auto begins with needs nothing
 
 
 def test_two_interpolations():

@@ -108,7 +108,7 @@ def run_case(
     **given: Any,
 ) -> int:
     """Do what the command `run` does; `results`, if given, gets the outcome."""
-    from mriprep.templates import staying_offline
+    from mriprep.io.offline import staying_offline
 
     paths = sources if isinstance(sources, tuple) else (sources,)
     with staying_offline(given["offline"]):
@@ -235,7 +235,7 @@ def plan(sources: tuple[Path, ...], as_json: bool, **given: Any) -> int:
     Only headers are read, so a wrong parameter, a missing engine or a
     missing template shows within a second.
     """
-    from mriprep.templates import staying_offline
+    from mriprep.io.offline import staying_offline
 
     recipe = recipe_of(given)
     with staying_offline(given["offline"]):

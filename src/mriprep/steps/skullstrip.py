@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le, Lt
 
-from mriprep import engines
-from mriprep.core import EngineError, Grid, MriprepWarning
+from mriprep.core import DoubtWarning, EngineError, InputError, MriprepWarning, Volume
+from mriprep.core.age import parse_age
 from mriprep.declare import Citation, Image, Mask, Unit, keep, step
 
+from . import _brain
+from ._brain_input import is_defaced, is_even, stripped
+from ._brain_mask import moved, one_piece
+from ._brain_surface import Coarse
+from ._brain_trust import THRESHOLD, BrainTrust, expected_ml, judge
 from ._common import finite, varied
 
-#: Volumes of an intracranial space, from a newborn's to the largest adult's, ml.
-PLAUSIBLE_ML = (300.0, 2300.0)
+#: Of a mask's surface, at the border of the scan: more, and the scan shows a part of the brain.
+_CUT = 0.04
 
 
 @step(
     kind="brain",
+    begins=_brain.begins_with,
     methods="The brain was extracted with {engine}.",
     citations=(
         Citation(
@@ -28,30 +34,74 @@ PLAUSIBLE_ML = (300.0, 2300.0)
             "Fisch L et al. deepbet: Fast brain extraction of T1-weighted MRI using convolutional"
             " neural networks. Comput Biol Med 2024.",
             "10.1016/j.compbiomed.2024.108845",
+            engine="deepbet",
+        ),
+        Citation(
+            "hoopes2022",
+            "Hoopes A et al. SynthStrip: skull-stripping for any brain image. NeuroImage 2022.",
+            "10.1016/j.neuroimage.2022.119474",
+            engine="synthstrip",
+        ),
+        Citation(
+            "isensee2019",
+            "Isensee F et al. Automated brain extraction of multisequence MRI using artificial"
+            " neural networks. Hum Brain Mapp 2019.",
+            "10.1002/hbm.24750",
+            engine="hd-bet",
+        ),
+        Citation(
+            "fani2025",
+            "Fani A et al. MindGrab for BrainChop: fast and accurate skull stripping for command"
+            " line and browser. arXiv 2025.",
+            "10.48550/arXiv.2506.11860",
+            engine="mindgrab",
         ),
     ),
 )
 def skullstrip(
     image: Image,
     *,
-    engine: Literal["deepbet"] = "deepbet",
+    engine: Literal["auto", "deepbet", "hd-bet", "synthstrip", "mindgrab", "template"] = "auto",
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5,
     border: Annotated[float, Ge(-10), Le(30), Unit("mm")] = 0.0,
+    check: bool = False,
+    age: float | str | None = None,
+    contrast: str | None = None,
+    weights: str | None = None,
     output: Literal["mask", "image"] = "mask",
     device: Literal["auto", "cpu", "cuda"] = "auto",
 ) -> Mask:
     """Find the brain.
 
+    Every mask is judged: by its volume for the age, its shape and symmetry,
+    the edges it lies on, and what it parts. One that is not trusted is looked
+    for again by another engine (``auto``), and said to be doubtful if that
+    does not help. A scan that is stripped already is seen to be, and no
+    network is run.
+
     Parameters
     ----------
     image : Volume
         A head.
-    engine : {"deepbet"}
-        What finds it.
+    engine : {"auto", "deepbet", "hd-bet", "synthstrip", "mindgrab", "template"}
+        What finds it. ``auto``: deepbet where the scan is T1-weighted, else
+        the best engine for any contrast whose weights are here; another one
+        where the result is not trusted, and what they agree on where they
+        differ.
     threshold : float
         Probability above which a voxel is brain.
     border : float
         How far to move the mask's surface outwards (or, negative, inwards), mm.
+    check : bool
+        Ask a second engine in any case, and score how far the two agree.
+    age : float or str, optional
+        For the volume to expect: years, or with a unit as in ``30mo``, or
+        ``adult``. In a recipe, the case's.
+    contrast : str, optional
+        The scan's: ``T1w``, ``T1c``, ``T2w``, ``FLAIR``, ``PDw``. What its
+        file says, by default.
+    weights : str, optional
+        A file or folder of weights to use instead of those that are installed.
     output : {"mask", "image"}
         The mask, or the image with everything else set to 0.
     device : {"auto", "cpu", "cuda"}
@@ -65,27 +115,51 @@ def skullstrip(
     Raises
     ------
     InputError
-        If the image is empty or constant.
+        If the image is empty or constant, or weights are given without their engine.
     EngineError
         If no brain is found, or none is left within the border.
+    EngineMissing
+        If the engine, or its weights, are not there.
+
+    Warns
+    -----
+    DoubtWarning
+        If the mask may well be wrong.
     """
+    if weights and engine == "auto":
+        raise InputError(
+            "skullstrip: weights belong to one engine, and engine=auto may take several",
+            hint="say which engine they are for, for instance engine=synthstrip",
+        )
     values = finite(image, "skullstrip")
     varied(values, "skullstrip")
-    found = engines.load("brain", engine).probability(image.replace(values), device=device)
-    inside = _one_piece(found.data > threshold)
-    if not inside.any():
-        raise EngineError(
-            "no brain was found in this image",
-            hint="is it a head? for a body, or a scan already stripped, leave skullstrip out",
+    head = image.replace(values)
+    years = None if age is None else parse_age(age).years or 30.0
+    brain = stripped(image, expected_ml(years)[1])
+    if brain is not None:
+        inside, trust, facts = _as_it_is(head, brain, years)
+    else:
+        inside, trust, facts = _looked_for(
+            head,
+            engine=engine,
+            threshold=threshold,
+            check=check,
+            age=years,
+            contrast=contrast,
+            weights_at=weights,
+            device=device,
         )
     if border:
-        inside = _one_piece(_moved(inside, image.grid, border))
+        inside = one_piece(moved(inside, image.grid, border))
         if not inside.any():
             raise EngineError(
                 f"nothing of the brain is left within a border of {border:g} mm",
                 hint="move the border less far inwards",
             )
-    _judge(inside, image.grid)
+    volume = float(inside.sum()) * image.grid.voxel_volume / 1000
+    keep(brain_volume_ml=round(volume, 1), brain=facts)
+    if not trust.trusted:
+        _doubt(trust, facts)
     mask = image.replace(inside, role="mask")
     if output == "image":
         keep(mask=mask)
@@ -94,46 +168,47 @@ def skullstrip(
     return mask
 
 
-def _judge(inside: npt.NDArray[np.bool_], grid: Grid) -> None:
-    volume = float(inside.sum()) * grid.voxel_volume / 1000
-    keep(brain_volume_ml=round(volume, 1))
-    low, high = PLAUSIBLE_ML
-    if not low <= volume <= high:
-        warnings.warn(
-            f"the brain mask holds {volume:.0f} ml; a brain has {low:.0f} to {high:.0f} ml: the"
-            " mask is probably wrong, or the scan shows a part of the head",
-            MriprepWarning,
-            stacklevel=4,  # this function, the step, its checks, the caller
+def _as_it_is(
+    image: Volume, brain: npt.NDArray[np.bool_], age: float | None
+) -> tuple[npt.NDArray[np.bool_], BrainTrust, dict[str, Any]]:
+    _say(
+        "the scan shows a brain without its skull already: what it shows is taken as the mask, and"
+        " no network is run"
+    )
+    trust = judge(Coarse.of(image), brain, image.grid, age, volume_alone=True)
+    return brain, trust, {"engine": "none", **trust.facts(), "input": "stripped"}
+
+
+def _looked_for(
+    image: Volume, **how: Any
+) -> tuple[npt.NDArray[np.bool_], BrainTrust, dict[str, Any]]:
+    coarse = Coarse.of(image)
+    answer, facts = _brain.find(image, coarse, **how)
+    trust = answer.trust
+    if is_even(coarse):
+        trust = trust.no_head()
+        facts = {**facts, **trust.facts(), "input": "even"}
+    elif trust.trusted and is_defaced(image, answer.mask):
+        facts["input"] = "defaced"
+        _say("the face has been removed from this scan: the brain was looked for all the same")
+    if trust.measures.get("touch", 0.0) > _CUT and "input" not in facts:
+        facts["input"] = "part of a head"
+        _say(
+            f"the brain is cut off by the border of the scan ({trust.measures['touch']:.0%} of its"
+            " surface lies there): its volume is that of a part"
         )
+    return answer.mask, trust, facts
 
 
-def _one_piece(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The largest component, its holes filled."""
-    from scipy import ndimage
-
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return mask
-    box = ndimage.find_objects(labels)
-    sizes = np.bincount(labels.ravel())[1:]
-    largest = 1 + int(np.argmax(sizes))
-    result: npt.NDArray[np.bool_] = labels == largest
-    # A hole is background that does not reach the border of the (padded) box.
-    part = np.pad(result[box[largest - 1]], 1)
-    outside, _ = ndimage.label(~part)
-    result[box[largest - 1]] = (outside != outside[0, 0, 0])[1:-1, 1:-1, 1:-1]
-    return result
+def _doubt(trust: BrainTrust, facts: dict[str, Any]) -> None:
+    tried = ", ".join(facts.get("tried", {"none": 0}))
+    warnings.warn(
+        f"the brain mask is doubtful: its score is {trust.score:.2f}, {THRESHOLD:g} is wanted"
+        f" ({trust.why}; tried: {tried}); look at it before you use this",
+        DoubtWarning,
+        stacklevel=4,  # this function, the step, its checks, the caller
+    )
 
 
-def _moved(mask: npt.NDArray[np.bool_], grid: Grid, border: float) -> npt.NDArray[np.bool_]:
-    """The mask with its surface moved by `border` mm."""
-    from scipy import ndimage
-
-    if border > 0:
-        distance = ndimage.distance_transform_edt(~mask, grid.spacing)
-        return np.asarray(distance <= border)
-    # What lies beyond the volume is not the brain's outside: the volume's border does not erode.
-    if mask.all():
-        return mask
-    distance = ndimage.distance_transform_edt(mask, grid.spacing)
-    return np.asarray(distance > -border)
+def _say(text: str) -> None:
+    warnings.warn(text, MriprepWarning, stacklevel=5)
