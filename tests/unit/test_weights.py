@@ -268,7 +268,7 @@ def test_a_plan_refuses_missing_weights_before_anything_is_read(server, monkeypa
 
     needs = replace(deepbet.ENGINE, weights="pair")
     monkeypatch.setattr(deepbet, "ENGINE", needs)
-    wanted = load({"steps": ["skullstrip"]})
+    wanted = load({"steps": [{"skullstrip": {"engine": "deepbet"}}]})
     grids = {"image": Grid((10, 10, 10), [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])}
     with pytest.raises(EngineMissing, match="'pair' are not on this machine"):
         plan.make(wanted, grids)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from mriprep.core import Volume
 from mriprep.kernels.otsu import otsu
-from mriprep.kernels.shrink import block_means
 
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
@@ -67,6 +66,8 @@ class Coarse:
     @classmethod
     def of(cls, image: Volume) -> Coarse:
         """From an image with finite voxels."""
+        from mriprep.kernels.shrink import block_means  # loads numba
+
         i, j, k = (max(1, round(_COARSE_MM / s)) for s in image.spacing)
         spacing = np.asarray(image.spacing, dtype=np.float64)
         axes = image.affine[:3, :3] / spacing
@@ -93,6 +94,8 @@ class Coarse:
 
     def shares(self, mask: Bools) -> Floats:
         """Of a mask on the image's grid: the share of each block that lies in it."""
+        from mriprep.kernels.shrink import block_means
+
         return block_means(np.ascontiguousarray(mask, dtype=np.float32), self.factors)
 
 
