@@ -12,7 +12,7 @@ import pytest
 from scipy import ndimage
 
 from mriprep import engines
-from mriprep.core import DoubtWarning, Volume
+from mriprep.core import DoubtWarning, InputError, Volume
 from mriprep.declare import keeping
 from mriprep.io.images import read_image
 from mriprep.phantom import head
@@ -231,3 +231,37 @@ def test_a_part_of_a_head_is_said(answer):
         warnings.simplefilter("always")
         skullstrip(part, engine="deepbet")
     assert any("border of the scan" in str(w.message) for w in said)
+
+
+@pytest.mark.parametrize(("axis", "slices"), [(2, 1), (2, 2), (2, 4), (0, 1), (1, 5)])
+def test_a_slab_is_a_part_of_a_head(answer, axis, slices):
+    made = scan()
+    middle = made.grid.shape[axis] // 2
+    cut = tuple(slice(middle, middle + slices) if a == axis else slice(None) for a in range(3))
+    slab = Volume(made.image.data[cut], made.grid.affine)
+    answer(np.asarray(made.brain.data[cut]))
+    with keeping() as kept, pytest.warns(DoubtWarning, match="mm thick: it shows a part"):
+        skullstrip(slab, engine="deepbet")
+    assert kept["brain"]["input"] == "part of a head"
+    assert kept["brain"]["score"] == 0
+
+
+@pytest.mark.parametrize("thick", [4.0, 12.0, 50.0])
+def test_a_slab_lies_at_the_border_by_no_more_than_all_of_its_surface(thick):
+    made = scan()
+    middle = made.grid.shape[2] // 2
+    spacing = (3.0, 3.0, thick)
+    slab = Volume(made.image.data[:, :, middle : middle + 1], np.diag([*spacing, 1.0]))
+    found = measured(Coarse.of(slab), np.asarray(made.brain.data[:, :, middle : middle + 1]))
+    assert found is not None
+    assert all(np.isfinite(v) for v in found.values()), found
+    assert 0.4 < found["touch"] < 1
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_labels_are_no_stripped_scan(dtype):
+    made = head("T1w", spacing=3.0, rotation=(5, -4, 8), labels=True)
+    labels = made.tissues
+    brain = np.where(made.brain.data, labels.data, 0).astype(dtype)
+    with pytest.raises(InputError, match="looks like labels"):
+        skullstrip(Volume(brain, made.grid))

@@ -135,7 +135,7 @@ def measured(coarse: Coarse, mask: Bools) -> dict[str, float] | None:
         return None
     spacing = coarse.spacing
     area = _area(share, spacing)
-    touch = _at_border(share, spacing) / area
+    border = _at_border(share, spacing)
     box = _box(inside, spacing)
     values, share, inside = coarse.values[box], share[box], inside[box]
     distance = _distance(inside, spacing)
@@ -148,7 +148,7 @@ def measured(coarse: Coarse, mask: Bools) -> dict[str, float] | None:
     return {
         "roundness": float(np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / area),
         "reach": far / float((3 * volume / 4 / np.pi) ** (1 / 3)),
-        "touch": touch,
+        "touch": border / max(area, border + _within(share, spacing), 1e-9),
         "symmetry": _symmetry(values, share, distance, spacing, coarse.right),
         **_scalp(coarse.depth[box], distance, middle, spacing),
         **_edges(values, distance, spacing),
@@ -170,8 +170,32 @@ def _area(share: Floats, spacing: Doubles) -> float:
     from scipy import ndimage
 
     smooth = ndimage.gaussian_filter(np.pad(share, 3), _SMOOTH_MM / spacing)
-    square = sum(g * g for g in np.gradient(smooth, *spacing))
+    return _steepness(smooth, spacing)
+
+
+def _within(share: Floats, spacing: Doubles) -> float:
+    """Surface of a mask within the image, mm²: of what it is when it goes on beyond the border.
+
+    With :func:`_at_border` the whole of a slab thinner than the smoothing, of which
+    :func:`_area` sees a part only.
+    """
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(share, _SMOOTH_MM / spacing, mode="nearest")
+    return _steepness(smooth, spacing)
+
+
+def _steepness(smooth: Floats, spacing: Doubles) -> float:
+    square = sum(g * g for g in _gradient(smooth, spacing))
     return float(np.sqrt(square).sum(dtype=np.float64) * spacing.prod())
+
+
+def _gradient(values: Floats, spacing: Doubles) -> list[Floats]:
+    """Gradient per mm, by axis; none along an axis that has one voxel."""
+    return [
+        np.gradient(values, size, axis=axis) if n > 1 else np.zeros_like(values)
+        for axis, (n, size) in enumerate(zip(values.shape, spacing, strict=True))
+    ]
 
 
 def _at_border(share: Floats, spacing: Doubles) -> float:
@@ -212,8 +236,8 @@ def _scalp(depth: Floats, distance: Floats, middle: Doubles, spacing: Doubles) -
 def _edges(values: Floats, distance: Floats, spacing: Doubles) -> dict[str, float]:
     from scipy import ndimage
 
-    along = np.gradient(ndimage.gaussian_filter(values, 0.6), *spacing)
-    outwards = np.gradient(ndimage.gaussian_filter(np.clip(distance, -15, 15), 0.7), *spacing)
+    along = _gradient(ndimage.gaussian_filter(values, 0.6), spacing)
+    outwards = _gradient(ndimage.gaussian_filter(np.clip(distance, -15, 15), 0.7), spacing)
     length = np.sqrt(sum(g * g for g in outwards)) + 1e-9
     across = sum(a * o for a, o in zip(along, outwards, strict=True)) / length
     strength = sum(a * a for a in along)

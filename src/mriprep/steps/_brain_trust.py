@@ -60,6 +60,8 @@ _LEAST, _MOST = 0.5, 1.4
 PLAUSIBLE_ML = (300.0, 2100.0)
 #: A volume beyond the range by this factor (log) is no brain's, whatever else speaks for it.
 _BEYOND = 0.25
+#: A scan that is thinner than this shows no whole brain, mm: a newborn's is twice as high.
+SLAB_MM = 40.0
 #: Width of the band in which an engine is not sure, mm: up to the first it counts for nothing,
 #: from the second on no mask is trusted.
 _BANDS = (4.0, 10.0)
@@ -175,6 +177,9 @@ def judge(
     """
     volume = float(mask.sum()) * grid.voxel_volume / 1000
     expected = expected_ml(age)
+    if thickness(grid) < SLAB_MM:
+        why = f"the scan is {thickness(grid):.3g} mm thick: it shows a part of the head"
+        return BrainTrust(0.0, {}, volume, expected, None, why)
     measures = measured(coarse, mask)
     if measures is None:
         return BrainTrust(0.0, {}, volume, expected, None, f"it is tiny: {volume:.0f} ml")
@@ -189,6 +194,11 @@ def judge(
         f" {expected[1]:.0f} ml" + ("" if age is None else f" at {age:g} years"),
     }
     return BrainTrust(shape * plausible * sure, measures, volume, expected, band, whys[min(whys)])
+
+
+def thickness(grid: Grid) -> float:
+    """Of an image along its shortest axis, mm."""
+    return min(n * s for n, s in zip(grid.shape, grid.spacing, strict=True))
 
 
 def agreed(trust: BrainTrust, agreement: float) -> BrainTrust:

@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le, Lt
 
-from mriprep.core import DoubtWarning, EngineError, InputError, MriprepWarning, Volume
+from mriprep.core import DoubtWarning, EngineError, InputError, MriprepWarning, Role, Volume
 from mriprep.core.age import parse_age
 from mriprep.declare import Citation, Image, Mask, Unit, keep, step
+from mriprep.io.inspect import looks_like
 
 from . import _brain
 from ._brain_input import is_defaced, is_even, stripped
 from ._brain_mask import moved, one_piece
 from ._brain_surface import Coarse
-from ._brain_trust import THRESHOLD, BrainTrust, expected_ml, judge
+from ._brain_trust import SLAB_MM, THRESHOLD, BrainTrust, expected_ml, judge, thickness
 from ._common import finite, varied
 
 #: Of a mask's surface, at the border of the scan: more, and the scan shows a part of the brain.
@@ -115,7 +116,7 @@ def skullstrip(
     Raises
     ------
     InputError
-        If the image is empty or constant, or weights are given without their engine.
+        If the image is empty or constant, or holds labels, or weights are given without their engine.
     EngineError
         If no brain is found, or none is left within the border.
     EngineMissing
@@ -133,6 +134,7 @@ def skullstrip(
         )
     values = finite(image, "skullstrip")
     varied(values, "skullstrip")
+    _no_labels(image, values)
     head = image.replace(values)
     years = None if age is None else parse_age(age).years or 30.0
     brain = stripped(image, expected_ml(years)[1])
@@ -168,6 +170,18 @@ def skullstrip(
     return mask
 
 
+def _no_labels(image: Volume, values: npt.NDArray[np.float32]) -> None:
+    """Refuse labels that were read as an image: on black, they would pass for a stripped brain."""
+    whole = values.astype(np.int32)
+    if (whole == values).all() and looks_like(image.replace(whole)) is Role.LABELS:
+        raise InputError(
+            "skullstrip: this looks like labels (whole numbers in large even regions), not like a"
+            " scan",
+            hint="give the scan that the labels were made of; `mriprep inspect` tells what a file"
+            " holds",
+        )
+
+
 def _as_it_is(
     image: Volume, brain: npt.NDArray[np.bool_], age: float | None
 ) -> tuple[npt.NDArray[np.bool_], BrainTrust, dict[str, Any]]:
@@ -185,7 +199,9 @@ def _looked_for(
     coarse = Coarse.of(image)
     answer, facts = _brain.find(image, coarse, **how)
     trust = answer.trust
-    if is_even(coarse):
+    if thickness(image.grid) < SLAB_MM:
+        facts["input"] = "part of a head"
+    elif is_even(coarse):
         trust = trust.no_head()
         facts = {**facts, **trust.facts(), "input": "even"}
     elif trust.trusted and is_defaced(image, answer.mask):
