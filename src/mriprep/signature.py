@@ -59,6 +59,11 @@ class Input:
     role: Role | None = None
 
 
+def _plainly(reason: str) -> str:
+    """What the checker of types says, in our words."""
+    return reason.replace("Input should be", "it should be")
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A keyword-only parameter of a step."""
@@ -104,7 +109,7 @@ class Parameter:
         try:
             return adapter_of(self.annotation).validate_python(value)
         except ValidationError as error:
-            reasons = "; ".join(dict.fromkeys(e["msg"] for e in error.errors()))
+            reasons = "; ".join(dict.fromkeys(_plainly(e["msg"]) for e in error.errors()))
             hint = nearest(str(value), self.choices) if self.choices else self.doc
             raise RecipeError(
                 f"{step}.{self.name} = {value!r} is not accepted: {reasons}", hint=hint or None

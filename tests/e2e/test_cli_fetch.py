@@ -67,3 +67,11 @@ def test_offline_and_wrong_names(cli, server):
     cli("fetch", "frist").refused("there are no weights 'frist'", "did you mean 'first'")
     cli("fetch").refused("say which weights: first, second")
     assert server.asked == []
+
+
+def test_nothing_is_left_where_nothing_arrived(cli, server, tmp_path):
+    assert cli("fetch", "second", "--to", tmp_path / "a" / "w").code == 2
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "mine").mkdir()
+    cli("fetch", "second", "--to", tmp_path / "mine")
+    assert list((tmp_path / "mine").iterdir()) == []

@@ -85,7 +85,7 @@ def _list() -> None:
         for file in entry.files:
             if file.sha256 is None:
                 click.echo(f"  {file.name}: no SHA-256 is published; the first fetch is noted")
-    click.echo(f"folder: {weights.home()} ({weights.VARIABLE})")
+    click.echo(f"folder: {weights.home()} ({weights.whence()})")
 
 
 @contextmanager

@@ -102,7 +102,11 @@ def steps(as_json: bool) -> None:
 
 @click.command(context_settings=_HELP, short_help="Say what is installed, and how to get the rest.")
 def doctor() -> int:
-    """Say what is installed: engines, weights, templates, GPU; and how to get what is missing."""
+    """Say what is installed: engines, weights, templates, GPU; and how to get what is missing.
+
+    Exit codes: 0 where all that the defaults need is here, whatever optional engines and
+    weights are not; 1 where something is missing that the defaults need.
+    """
     from importlib.metadata import version
 
     from mriprep import engines, weights
@@ -112,20 +116,26 @@ def doctor() -> int:
     cores = os.cpu_count() or 1
     click.echo(f"mriprep {version('mriprep')}, Python {platform.python_version()},"
                f" {platform.system()} {platform.machine()}, {cores} cores")  # fmt: skip
+    wanted = _wanted()
     complete = True
     for kind in engines.KINDS:
         click.secho(f"\n{kind} engines", bold=True)
         for name in engines.names(kind):
             engine = engines.describe(kind, name)
             good, state = _state(kind, name)
-            complete &= good
-            mark = click.style("ok", fg="green") if good else click.style("missing", fg="red")
+            complete &= good or (kind, name) not in wanted
+            if good:
+                mark = click.style("ok", fg="green")
+            elif (kind, name) in wanted:
+                mark = click.style("missing", fg="red")
+            else:
+                mark = click.style("optional", fg="yellow")
             click.echo(f"  {name:<12} {mark:<16} {engine.title}")
             click.echo(f"  {'':<12} {state}; licence {engine.licence}")
     click.secho("\ndevice", bold=True)
     click.echo(f"  {_device()}")
     click.secho("\nweights", bold=True)
-    click.echo(f"  folder: {weights.home()} ({weights.VARIABLE})")
+    click.echo(f"  folder: {weights.home()} ({weights.whence()})")
     for name in weights.names():
         state = "here" if weights.is_here(name) else f"not here: mriprep fetch {name}"
         click.echo(f"  {name:<12} {state}; licence {weights.describe(name).licence}")
@@ -137,6 +147,15 @@ def doctor() -> int:
     if is_offline():
         click.echo(f"  {OFFLINE}=1: nothing is fetched")
     return 0 if complete else 1
+
+
+def _wanted() -> set[tuple[str, str]]:
+    """The engines that steps begin with by default on a T1-weighted scan: kind and name."""
+    from mriprep.steps._brain import T1W_ORDER
+
+    steps = [s for s in map(declare.get, declare.names()) if s.kind]
+    chosen = {(str(s.kind), str(s.parameters["engine"].default)) for s in steps}
+    return {(kind, T1W_ORDER[0] if name == "auto" else name) for kind, name in chosen}
 
 
 def _state(kind: str, name: str) -> tuple[bool, str]:

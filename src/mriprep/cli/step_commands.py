@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 import click
 
-from mriprep.core import Case, Doubt, InputError, MriprepError, OutputError, Role, Transform, Volume
+from mriprep.core import Case, Doubt, InputError, MriprepError, RecipeError, Role, Transform, Volume
 from mriprep.core.errors import nearest
 from mriprep.declare import Input, Parameter, Step, keeping
 
@@ -122,6 +122,13 @@ def _shown(default: Any) -> str:
 
 def _metavar(parameter: Parameter) -> str:
     """What to give: kind of number, range, unit."""
+    base, low, high = _asked(parameter)
+    span = f" {low}..{high}" if low or high else ""
+    return f"{base}{span}{f' {parameter.unit}' if parameter.unit else ''}"
+
+
+def _asked(parameter: Parameter) -> tuple[str, str, str]:
+    """Kind of number, least, most."""
     base, low, high = "VALUE", "", ""
     pending = [parameter.annotation]
     while pending:
@@ -142,8 +149,7 @@ def _metavar(parameter: Parameter) -> str:
             pending += reversed([a for a in inner if a is not type(None)])
         elif annotation in (int, float, str):
             base = {"int": "N", "float": "X", "str": "TEXT"}[annotation.__name__]
-    span = f" {low}..{high}" if low or high else ""
-    return f"{base}{span}{f' {parameter.unit}' if parameter.unit else ''}"
+    return base, low, high
 
 
 def value_of(text: Any, parameter: Parameter) -> Any:
@@ -172,7 +178,7 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         if key.startswith("parameter_") and value is not None
         for name in (key.removeprefix("parameter_"),)
     }
-    checked = step.validate(parameters)
+    checked = _checked(step, parameters)
     _check_output(step, output_path)
     inputs = [input_path, *(v for k, v in given.items() if k.startswith("input_") and v)]
     _spare_inputs(output_path, inputs)
@@ -192,7 +198,7 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     written = _write(step, result, output_path, checked)
     facts = {k: v for k, v in kept.items() if not isinstance(v, Volume)}
     for name, product in facts.items():
-        click.echo(f"{name.replace('_', ' ')}: {_in_words(product)}", err=True)
+        click.echo(f"{name.replace('_', ' ')}: {_in_words(name, product)}", err=True)
     if given.get("field") is not None:
         from mriprep.api import write
 
@@ -208,8 +214,29 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         click.get_current_context().exit(code)
 
 
-def _in_words(product: Any) -> str:
+def _checked(step: Step, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters; what is wrong with one is said of its option."""
+    for name, value in parameters.items():
+        try:
+            step.validated(name, value)
+        except RecipeError as error:
+            said = error.message.removeprefix(f"{step.name}.{name} = ")
+            if said != error.message:
+                _, low, high = _asked(step.parameters[name])
+                if low and high and "equal to" in said:  # a number beyond one of its limits
+                    unit = f" {step.parameters[name].unit}".rstrip()
+                    said = f"{value!r} is not accepted: it should be from {low} to {high}{unit}"
+                error.message = f"{_flag(name)} {said}"
+            raise
+    return step.validate(parameters)
+
+
+def _in_words(name: str, product: Any) -> str:
     if isinstance(product, Mapping):
+        if name == "brain":
+            from mriprep.qc.words import brain
+
+            return brain(product)
         return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in product.items())
     return str(product)
 
@@ -232,7 +259,7 @@ def _check_output(step: Step, path: Path) -> None:
         from mriprep.io.sniff import WRITABLE, extension
 
         if extension(path, WRITABLE) is None:
-            raise OutputError(
+            raise InputError(
                 f"an image cannot be written as '{path.name}'",
                 hint=f"give a name that ends on {', '.join(WRITABLE)}",
             )

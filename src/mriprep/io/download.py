@@ -75,6 +75,7 @@ def download(
     if is_offline():
         raise InputError(f"{final.name} is not fetched: {OFFLINE}=1 switches the network off")
     part = final.with_name(f".{final.name}.part")
+    made = [folder for folder in final.parents if not folder.exists()]
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "ab") as file, _alone(file, part):
@@ -103,6 +104,8 @@ def download(
         with contextlib.suppress(OSError):
             if not part.stat().st_size:
                 part.unlink()
+            for folder in made:  # those that are not empty stay
+                folder.rmdir()
     return got
 
 

@@ -83,8 +83,11 @@ def products(facts_of_step: Mapping[str, Any]) -> list[tuple[str, str]]:
     """By-products of a step, label and value; those within others each for itself."""
     rows = []
     for name, value in facts_of_step.items():
-        if isinstance(value, Mapping):
+        if name == "brain" and isinstance(value, Mapping):
+            rows.append(("brain", brain(value)))
+        elif isinstance(value, Mapping):
             rows += products(value)
+        if isinstance(value, Mapping):
             continue
         stem, _, suffix = name.rpartition("_")
         label, unit = _PRODUCTS.get(
@@ -92,6 +95,24 @@ def products(facts_of_step: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
         rows.append((label.replace("_", " "), with_unit(plain(value), unit)))
     return rows
+
+
+def brain(found: Mapping[str, Any]) -> str:
+    """What brain extraction found, short: engine, score, what was tried; the measures are on record."""
+    told = [f"engine {found['engine']}"]
+    if "score" in found:
+        wanted = f" ({found['wanted']:g} is wanted)" if "wanted" in found else ""
+        told.append(f"score {found['score']:.2f}{wanted}")
+    if "input" in found:
+        told.append(f"input: {found['input']}")
+    if "agreement" in found:
+        told.append(f"overlap of the engines' masks {found['agreement']:.2f}")
+    text = ", ".join(told)
+    tried = [
+        f"{name} {score if isinstance(score, str) else f'{score:.2f}'}"
+        for name, score in found.get("tried", {}).items()
+    ]
+    return f"{text}; tried: {', '.join(tried)}" if tried else text
 
 
 def parameters(values: Mapping[str, Any], step: Step | None) -> list[tuple[str, str, str]]:

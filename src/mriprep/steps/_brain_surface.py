@@ -238,9 +238,10 @@ def _edges(values: Floats, distance: Floats, spacing: Doubles) -> dict[str, floa
 
     along = _gradient(ndimage.gaussian_filter(values, 0.6), spacing)
     outwards = _gradient(ndimage.gaussian_filter(np.clip(distance, -15, 15), 0.7), spacing)
-    length = np.sqrt(sum(g * g for g in outwards)) + 1e-9
-    across = sum(a * o for a, o in zip(along, outwards, strict=True)) / length
-    strength = sum(a * a for a in along)
+    none = np.zeros_like(values)
+    length: Floats = np.sqrt(sum((g * g for g in outwards), none)) + np.float32(1e-9)
+    across = sum((a * o for a, o in zip(along, outwards, strict=True)), none) / length
+    strength = sum((a * a for a in along), none)
     surface = np.abs(distance) < 0.9 * spacing.min()
     beside = (np.abs(distance) > 5) & (np.abs(distance) < 10)
     scale = float(np.ptp(values)) + 1e-9

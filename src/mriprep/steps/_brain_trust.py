@@ -135,6 +135,7 @@ class BrainTrust:
             told["unsure_mm"] = self.band
         return {
             **{k: round(float(v), 4) for k, v in told.items()},
+            "wanted": THRESHOLD,
             "expected_ml": [round(v) for v in self.expected_ml],
         }
 

@@ -143,7 +143,8 @@ def register(
     if not trust.trusted:
         warnings.warn(
             f"the registration is doubtful: its score is {trust.score:.2f}, {THRESHOLD:g} is wanted"
-            f" ({trust.weakest}; tried: {', '.join(tried)}); look at the report before you use this",
+            f" ({trust.weakest}; tried: {', '.join(tried)}); look at both images"
+            " together before you use this",
             DoubtWarning,
             stacklevel=3,
         )

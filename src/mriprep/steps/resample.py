@@ -48,7 +48,8 @@ def target(
             raise InputError(
                 "the transform does not know the grid of its reference: files in ITK's formats"
                 " hold none",
-                hint="say which with `on` (an image of the reference, or its grid)",
+                hint="say which with `on` (an image of the reference, or its grid); on the command line,"
+                " --on FILE",
             )
         base = to.reference
     else:

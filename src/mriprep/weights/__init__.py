@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .catalogue import Entry, File, describe, names
 from .fetch import fetch
-from .find import VARIABLE, facts, find, home, is_here
+from .find import VARIABLE, facts, find, home, is_here, whence
 
 __all__ = [
     "VARIABLE",
@@ -20,4 +20,5 @@ __all__ = [
     "home",
     "is_here",
     "names",
+    "whence",
 ]

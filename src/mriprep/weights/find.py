@@ -26,6 +26,13 @@ def home() -> Path:
     return _homes()[0]
 
 
+def whence() -> str:
+    """Why :func:`home` is where it is, in words."""
+    if os.environ.get(VARIABLE):
+        return f"set by {VARIABLE}"
+    return f"the user's cache; {VARIABLE} names another"
+
+
 def _homes() -> list[Path]:
     """Where weights are looked for, in order."""
     import platformdirs
