@@ -7,11 +7,12 @@ import math
 import os
 import re
 import unicodedata
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .core import Case, Grid, InputError, Role, Volume
+from .core import Case, Grid, InputError, MriprepWarning, Role, Volume
 from .core.age import age_of, parse_age, settle, with_age
 from .core.case import PREFERRED_CONTRASTS
 from .core.errors import nearest
@@ -98,6 +99,8 @@ def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> C
         return Case(label, found.volumes, found.facts)
     contrast = str(found.meta.get("contrast") or "image")
     label = case_name(path, "") if name is None else checked_name(name)
+    if name is None:
+        _letters_left_out(path, label)
     return Case(label, {contrast: found}, _sidecar_facts(path))
 
 
@@ -111,12 +114,32 @@ def case_name(path: Path, fallback: str) -> str:
     for folder, inside in reversed(list(itertools.pairwise(path.parts))):
         if re.fullmatch(subject, folder):
             return f"{folder}_{inside}" if re.fullmatch(session, inside) else folder
-    stem = IMAGE.sub("", path.name).removesuffix(".zip").removeprefix("sub-")
-    stem = unicodedata.normalize("NFKD", stem)  # an umlaut becomes its letter
-    if stem in PREFERRED_CONTRASTS or not stem:
-        stem = path.parent.name
+    stem = _stem(path)
     label = re.sub(r"[^A-Za-z0-9]", "", stem) or re.sub(r"[^A-Za-z0-9]", "", fallback) or "case"
     return f"sub-{label}"
+
+
+def _stem(path: Path) -> str:
+    """What a file's name says of whose it is: without its contrast; its folder's name, if nothing."""
+    stem = IMAGE.sub("", path.name).removesuffix(".zip").removeprefix("sub-")
+    stem = unicodedata.normalize("NFKD", stem)  # an umlaut becomes its letter
+    begin, _, end = stem.rpartition("_")
+    if end in PREFERRED_CONTRASTS:
+        stem = begin
+    return stem or path.parent.name
+
+
+def _letters_left_out(path: Path, label: str) -> None:
+    """Say that a case's name lacks letters of its file's."""
+    stem = _stem(path)
+    kept = re.sub(r"[^A-Za-z0-9]", "", stem)
+    if label == f"sub-{kept}" and any(c.isalnum() and not c.isascii() for c in stem):
+        warnings.warn(
+            f"the case is called '{label}': letters that are not a to z were left out (--name"
+            " gives it another name)",
+            MriprepWarning,
+            stacklevel=3,
+        )
 
 
 def checked_name(name: str) -> str:

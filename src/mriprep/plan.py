@@ -166,7 +166,7 @@ def make(recipe: Recipe, grids: Mapping[str, Grid | None], *, device: str = "cpu
                 after=state.get("image"),
                 makes=after,
                 memory_mb=_memory(step, entry.parameters, state, before),
-                seconds=_seconds(step, entry.parameters, before),
+                seconds=expected_seconds(step, entry.parameters, before),
                 template=_template(step, state),
             )
         )
@@ -272,12 +272,14 @@ def _memory(
     return _BASE_MB + (held + working) / 1e6 + extra
 
 
-def _seconds(step: Step, parameters: Mapping[str, Any], before: Grid | None) -> float:
+def expected_seconds(step: Step, parameters: Mapping[str, Any], before: Grid | None) -> float:
+    """How long a step takes on a CPU, roughly; `before` is its image's grid, where that is known."""
     name = step.engine(parameters)
-    rate = step.seconds_per_megavoxel
+    rate, least = step.seconds_per_megavoxel, 0.0
     if step.kind and name:
-        rate = engines.describe(step.kind, name).seconds_per_megavoxel
+        engine = engines.describe(step.kind, name)
+        rate, least = engine.seconds_per_megavoxel, engine.least_seconds
     if "shrink" in parameters and before:  # engines state their rate at full resolution
         rate /= float(np.prod([max(parameters["shrink"] / g, 1) for g in before.spacing]))
     megavoxels = float(np.prod(before.shape)) / 1e6 if before else 8.0
-    return rate * megavoxels + 0.05
+    return max(rate * megavoxels, least) + 0.05

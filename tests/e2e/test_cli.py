@@ -101,7 +101,11 @@ def test_input_that_is_missing(cli, command, tmp_path, recipe):
     ("arguments", "message", "hint"),
     [
         (("denoise", "--size", "4"), "size", "3"),
-        (("resample", "--spacing", "0"), "--spacing '0' is not accepted.*greater than 0", "Voxel size"),
+        (
+            ("resample", "--spacing", "0"),
+            "--spacing '0' is not accepted.*greater than 0",
+            "Voxel size",
+        ),
         (("resample", "--spacing", "1 2"), r"--spacing \(1, 2\)", "Voxel size"),
         (("resample", "--spacing", "wide"), "--spacing 'wide'", "Voxel size"),
         (("resample", "--interpolation", "cubical"), "interpolation", "cubic"),

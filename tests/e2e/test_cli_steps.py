@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
 from mriprep import engines
+from mriprep.cli import progress
+from mriprep.core import EngineError
+from mriprep.engines import _device
 from mriprep.qc import words
 
 
@@ -18,7 +23,9 @@ def test_a_value_out_of_range_names_the_option_and_the_range(cli, scan, tmp_path
 def test_what_is_on_record_of_a_brain_is_short_in_words():
     facts = {"engine": "deepbet", "score": 0.9213, "wanted": 0.5, "least_deep": 11.2467,
              "expected_ml": [300, 2100], "tried": {"deepbet": 0.9213, "hd-bet": "failed: no memory"}}  # fmt: skip
-    told = "engine deepbet, score 0.92 (0.5 is wanted); tried: deepbet 0.92, hd-bet failed: no memory"
+    told = (
+        "engine deepbet, score 0.92 (0.5 is wanted); tried: deepbet 0.92, hd-bet failed: no memory"
+    )
     assert words.brain(facts) == told
     assert words.products({"brain_volume_ml": 1400.0, "brain": facts}) == [
         ("brain volume", "1400 ml"),
@@ -43,3 +50,31 @@ def test_doctor_says_why_the_folder_is_where_it_is(cli, monkeypatch, tmp_path):
     assert "(the user's cache; MRIPREP_WEIGHTS names another)" in cli("doctor").out
     monkeypatch.setenv("MRIPREP_WEIGHTS", str(tmp_path / "w"))
     assert f"{tmp_path / 'w'} (set by MRIPREP_WEIGHTS)" in cli("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (None, ""),
+        (2.0, ""),
+        (20.0, "mindgrab runs on the CPU: this takes some ten seconds\n"),
+        (50.0, "mindgrab runs on the CPU: this takes about a minute\n"),
+        (100.0, "mindgrab runs on the CPU: this takes some minutes\n"),
+    ],
+)
+def test_what_takes_long_is_said_before(capsys, monkeypatch, seconds, told):
+    monkeypatch.setattr(progress, "say_if_first", lambda: None)
+    with progress.working("skullstrip", seconds, "mindgrab"):
+        assert capsys.readouterr().err == told
+
+
+def test_a_slow_engine_is_named_by_its_command(cli, scan, tmp_path, monkeypatch):
+    def none(*_, **__):
+        raise EngineError("no brain")
+
+    monkeypatch.setattr(engines, "load", lambda *_: types.SimpleNamespace(probability=none))
+    monkeypatch.setattr(_device, "on_gpu", lambda device: False)
+    said = cli("skullstrip", scan, tmp_path / "b.nii.gz", "--engine", "template")
+    assert "template runs on the CPU: this takes some ten seconds\n" in said.err
+    said = cli("skullstrip", scan, tmp_path / "b.nii.gz", "--engine", "deepbet")
+    assert "runs on" not in said.err

@@ -13,7 +13,16 @@ import pytest
 
 import mriprep as mp
 from mriprep.api import checked_output
-from mriprep.core import Case, Grid, InputError, OutputError, RecipeError, Transform, Volume
+from mriprep.core import (
+    Case,
+    Grid,
+    InputError,
+    MriprepWarning,
+    OutputError,
+    RecipeError,
+    Transform,
+    Volume,
+)
 from mriprep.intake import case_name, is_image
 
 AFFINE = Transform.rigid((4, -3, 5), (5, -7, 11)).matrix @ np.diag([-1, 1.5, 2, 1])
@@ -166,6 +175,9 @@ def test_images_that_do_not_say_their_contrast(tmp_path):
         ("/d/sub-01", "sub-01"),
         ("/d/chris_t1.nii.gz", "sub-christ1"),
         ("/d/Chris/T1w.nii.gz", "sub-Chris"),
+        ("/d/chris_T1w.nii.gz", "sub-chris"),
+        ("/d/kopf \u00df_T1w.nii.gz", "sub-kopf"),
+        ("/d/J\u00f6rg_FLAIR.nii", "sub-Jorg"),
         ("/d/dicom-5.zip", "sub-dicom5"),
         ("/d/my sub-folder/a.nii.gz", "sub-a"),
         ("/d/sub-01-left.nii.gz", "sub-01left"),
@@ -175,6 +187,13 @@ def test_images_that_do_not_say_their_contrast(tmp_path):
 )
 def test_the_name_of_a_case(path, name):
     assert case_name(Path(path), "x") == name
+
+
+def test_letters_that_are_left_out_are_said(tmp_path):
+    scan = mp.write(mp.Volume(np.ones((4, 4, 4), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
+    odd = scan.rename(tmp_path / "kopf \u00df_T1w.nii.gz")
+    with pytest.warns(MriprepWarning, match="called 'sub-kopf': letters .* were left out"):
+        assert mp.read_case(odd).name == "sub-kopf"
 
 
 def test_links_are_named_by_themselves(tmp_path):

@@ -122,7 +122,7 @@ def doctor() -> int:
         click.secho(f"\n{kind} engines", bold=True)
         for name in engines.names(kind):
             engine = engines.describe(kind, name)
-            good, state = _state(kind, name)
+            good, state = state_of(kind, name)
             complete &= good or (kind, name) not in wanted
             if good:
                 mark = click.style("ok", fg="green")
@@ -158,7 +158,7 @@ def _wanted() -> set[tuple[str, str]]:
     return {(kind, T1W_ORDER[0] if name == "auto" else name) for kind, name in chosen}
 
 
-def _state(kind: str, name: str) -> tuple[bool, str]:
+def state_of(kind: str, name: str) -> tuple[bool, str]:
     """Whether an engine works here, and its version or what to do."""
     from mriprep import engines, weights
 

@@ -14,6 +14,8 @@ from mriprep.run import Progress
 
 #: Until a step ends, its share of the bar fills up to this part of it.
 _MOST = 0.95
+#: A single step of which more seconds are expected says so.
+_LONG = 10.0
 
 
 def say_if_first() -> None:
@@ -91,10 +93,30 @@ def _lines(count: int) -> Progress:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """A spinner with the time passed, in a terminal, for a step whose length is not known."""
+def working(what: str, seconds: float | None = None, engine: str | None = None) -> Iterator[None]:
+    """While a single step works: in a terminal a bar, or a spinner where its length is not known.
+
+    Elsewhere a plain line, if it takes long.
+
+    Parameters
+    ----------
+    what : str
+        The step.
+    seconds : float, optional
+        Expected.
+    engine : str, optional
+        What does the work.
+    """
+    long = seconds is not None and seconds >= _LONG
+    if seconds is not None and long and sys.stderr.isatty():
+        with watching([(what, seconds)]) as listen:
+            listen(what, 0, seconds)
+            yield
+        return
     say_if_first()
     if not sys.stderr.isatty():
+        if seconds is not None and long:
+            click.echo(f"{engine or what} runs on the CPU: this takes {_about(seconds)}", err=True)
         yield
         return
     from rich.console import Console
@@ -105,3 +127,9 @@ def working(what: str) -> Iterator[None]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         bar.add_task(what, total=None)
         yield
+
+
+def _about(seconds: float) -> str:
+    if seconds < 40:
+        return "some ten seconds"
+    return "about a minute" if seconds < 80 else "some minutes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -187,11 +188,10 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         value = given.get(f"input_{wanted.name}")
         if value is not None:
             arguments[wanted.name] = _other_input(wanted, value, given)
-    from mriprep.cli.progress import working
     from mriprep.run import listening
 
     began = time.perf_counter()
-    with listening() as said, keeping() as kept, working(step.name):
+    with listening() as said, keeping() as kept, _shown_at_work(step, checked, arguments):
         result = getattr(_module(step), step.name)(**{**arguments, **checked})
     seconds = time.perf_counter() - began
     told(said)
@@ -212,6 +212,27 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     click.echo(f"wrote {', '.join(str(p) for p in paths[:3])}{more}", err=True)
     if code := doubted([w for w in said if isinstance(w, Doubt)]):
         click.get_current_context().exit(code)
+
+
+def _shown_at_work(
+    step: Step, parameters: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> AbstractContextManager[None]:
+    from mriprep.engines._device import on_gpu
+    from mriprep.plan import expected_seconds
+
+    from .look import state_of
+    from .progress import working
+
+    image = arguments[step.inputs[0].name]
+    if not isinstance(image, Volume):
+        return working(step.name)
+    # What is expected holds for a CPU.
+    if parameters.get("device") in ("auto", "cuda") and on_gpu("auto"):
+        return working(step.name)
+    engine = step.engine(parameters)
+    if step.kind and engine and not (parameters.get("weights") or state_of(step.kind, engine)[0]):
+        return working(step.name)  # it will say what it lacks
+    return working(step.name, expected_seconds(step, parameters, image.grid), engine)
 
 
 def _checked(step: Step, parameters: Mapping[str, Any]) -> dict[str, Any]:

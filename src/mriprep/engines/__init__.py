@@ -37,6 +37,9 @@ class Engine:
         Whether it can use a GPU.
     memory_mb, seconds_per_megavoxel : float
         What it needs beyond its input, roughly, for plans and progress.
+    least_seconds : float
+        What it takes on a CPU however few voxels there are: networks bring every image to their
+        own grid.
     weights : str or None
         Weights that have to be fetched first: their name in :mod:`mriprep.weights`.
     contrasts : tuple of str
@@ -49,6 +52,7 @@ class Engine:
     gpu: bool = False
     memory_mb: float = 0
     seconds_per_megavoxel: float = 0.1
+    least_seconds: float = 0.0
     weights: str | None = None
     contrasts: tuple[str, ...] = ()
 

@@ -23,6 +23,7 @@ ENGINE = Engine(
     gpu=True,
     memory_mb=4000,
     seconds_per_megavoxel=15.0,
+    least_seconds=120,
     weights="hd-bet",
     contrasts=("T1w", "T1c", "T2w", "FLAIR"),
 )

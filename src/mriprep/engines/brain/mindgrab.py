@@ -26,6 +26,7 @@ ENGINE = Engine(
     gpu=True,
     memory_mb=1500,
     seconds_per_megavoxel=6,
+    least_seconds=100,
     weights="mindgrab",
 )
 

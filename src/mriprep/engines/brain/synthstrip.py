@@ -29,6 +29,7 @@ ENGINE = Engine(
     gpu=True,
     memory_mb=5000,
     seconds_per_megavoxel=6,
+    least_seconds=45,
     weights="synthstrip",
 )
 
