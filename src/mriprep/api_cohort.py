@@ -71,6 +71,7 @@ def cohort(
     from .recipe import load
 
     what = recipe.recipe if isinstance(recipe, Pipeline) else load(recipe)
+    origin = Path(source) if isinstance(source, str | Path) else None
     if isinstance(source, str | Path):
         wanted = (contrast,) if contrast else ()
         source = list_cases(Path(source), participants=participants, wanted=wanted)
@@ -82,4 +83,5 @@ def cohort(
         where=Where(jobs=jobs, scheduler=scheduler),
         limits=Limits(timeout),
         force=force,
+        origin=origin,
     )

@@ -84,9 +84,16 @@ def describe_dataset(folder: Path) -> Path:
     """Write ``dataset_description.json``, which makes a folder a BIDS derivative.
 
     And ``.bidsignore``, where there is none, for what is none of BIDS.
+
+    Raises
+    ------
+    InputError
+        If another dataset lies there, whose description it would overwrite.
     """
     from .io.atomic import write_json, write_text
+    from .outputs import check_description
 
+    check_description(folder)
     ignore = folder / ".bidsignore"
     if not ignore.exists():
         write_text("\n".join(NOT_BIDS) + "\n", ignore)

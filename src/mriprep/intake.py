@@ -20,6 +20,8 @@ from .core.volume import as_role
 
 #: Endings of image files.
 IMAGE = re.compile(r"\.(nii|nii\.gz|mgh|mgz|nrrd|nhdr|mha|mhd)$", re.IGNORECASE)
+#: What marks a file as made of a scan, as BIDS derivatives are called; such a file is no scan.
+DERIVED = re.compile(r"(?<![A-Za-z0-9])(desc|space)-")
 #: Endings of files that people give by mistake; any other may be DICOM, which often has none.
 FOREIGN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".json", ".txt", ".csv", ".tsv", ".html",
             ".npy", ".npz", ".pdf", ".yaml", ".yml", ".md", ".tfm", ".mat")  # fmt: skip
@@ -224,7 +226,9 @@ def scans_below(folder: Path) -> dict[str, list[Path]]:
     for inside in (folder, folder / "anat", *sorted(folder.glob("ses-*/anat"))):
         for file in sorted(inside.glob("[!.]*")) if inside.is_dir() else ():
             contrast = contrast_of(file) or IMAGE.sub("", file.name).split("_")[-1]
-            if is_image(file) and contrast in PREFERRED_CONTRASTS and "_desc-" not in file.name:
+            if not is_image(file) or contrast not in PREFERRED_CONTRASTS:
+                continue
+            if not DERIVED.search(file.name):
                 found.setdefault(contrast, []).append(file)
     return found
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from mriprep.core import Grid, InputError, MriprepError, MriprepWarning
 from mriprep.core.errors import nearest
-from mriprep.intake import is_image
+from mriprep.intake import DERIVED, is_image
 from mriprep.io.images import contrast_of, read_grid
 
-from .folder import with_participants
+from .folder import left_derived, with_participants
 from .source import CaseSource, ImageSource, in_order, label_of, name_of, taken
 
 #: Parts of a complex image that are no anatomy by themselves.
@@ -79,11 +79,12 @@ def from_bids(
     asked = _filters(filters) if filters is not None else {}
     cases: list[CaseSource] = []
     odd: list[str] = []
+    made: list[str] = []
     doubled: list[tuple[_File, _File]] = []
     there = [s for s in sorted(folder.glob("sub-*")) if s.is_dir()]
     for subject in taken(there, participants, lambda s: s.name.removeprefix("sub-")):
         for session, anat in _sessions(subject):
-            files = list(_files(folder, anat, odd))
+            files = list(_files(folder, anat, odd, made))
             images = []
             for contrast, candidates in _by_contrast(files, asked).items():
                 chosen = _best(candidates)
@@ -93,6 +94,8 @@ def from_bids(
                 who = label_of(subject.name, "sub")
                 visit = label_of(session, "ses") if session else None
                 cases.append(CaseSource(name_of(who, visit), who, visit, in_order(images)))
+    if made:
+        _warn(left_derived(made))
     if odd:
         _warn(f"left out {len(odd)} images whose names are not of BIDS, the first: {odd[0]}")
     if doubled:
@@ -117,11 +120,14 @@ def _sessions(subject: Path) -> Iterator[tuple[str | None, Path]]:
             yield session.name, session / "anat"
 
 
-def _files(root: Path, anat: Path, odd: list[str]) -> Iterator[_File]:
+def _files(root: Path, anat: Path, odd: list[str], made: list[str]) -> Iterator[_File]:
     import bids2table
 
     for path in sorted(anat.iterdir()):
         if path.name.startswith(".") or not is_image(path):
+            continue
+        if DERIVED.search(path.name):
+            made.append(path.name)
             continue
         told = bids2table.parse_bids_entities(str(path.relative_to(root)))
         valid, _ = bids2table.validate_bids_entities(told)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError, MriprepWarning
-from mriprep.intake import IMAGE, case_name, is_image
+from mriprep.intake import DERIVED, IMAGE, case_name, is_image
 from mriprep.io.images import contrast_of
+from mriprep.outputs import is_derivative
 
 from .source import CaseSource, ImageSource, clean, in_order, label_of, name_of, sex_of
 from .table import read_rows
@@ -27,10 +28,12 @@ _SESSION = re.compile(r"ses-([A-Za-z0-9]+)$")
 
 
 def images_below(folder: Path) -> list[Path]:
-    """The image files in a folder and below it, hidden ones left out, sorted."""
+    """The image files in a folder and below it, sorted; not hidden ones, nor in derivatives."""
     found = []
     for inside, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and not is_derivative(Path(inside, f))
+        )
         found += [Path(inside, n) for n in sorted(names) if n[0] != "." and is_image(n)]
     return found
 
@@ -56,9 +59,16 @@ def from_folder(folder: Path, files: Iterable[Path] | None = None) -> list[CaseS
         Of files that are left out.
     """
     there = images_below(folder) if files is None else list(files)
-    there = [f for f in there if "_desc-" not in f.name]
+    made = [f.name for f in there if DERIVED.search(f.name)]
+    there = [f for f in there if not DERIVED.search(f.name)]
     if not there:
-        raise InputError(f"there is no image in '{folder.name}'", hint="give .nii.gz files")
+        raise InputError(
+            f"there is no {'scan' if made else 'image'} in '{folder.name}'"
+            + (f": {_some(made)} are made of scans (desc-, space-)" if made else ""),
+            hint="give the folder of the scans" if made else "give .nii.gz files",
+        )
+    if made:
+        warnings.warn(left_derived(made), MriprepWarning, stacklevel=3)
     told = [(f, *_told(f)) for f in there]
     if not any(contrast for _, contrast, role, _ in told if role == "image"):
         return with_participants(_one_each(folder, there), folder)
@@ -86,6 +96,11 @@ def from_folder(folder: Path, files: Iterable[Path] | None = None) -> list[CaseS
     found = [_case(*whose, images) for whose, images in cases.items()]
     found = [c for c in found if c.contrasts]
     return with_participants(sorted(found, key=lambda c: c.name), folder)
+
+
+def left_derived(names: list[str]) -> str:
+    """What is said of files that are no scans."""
+    return f"left out {len(names)} images made of scans (desc-, space-): {_some(names)}"
 
 
 def _told(file: Path) -> tuple[str | None, str, str]:

@@ -145,6 +145,7 @@ def run_many(source: Path, output: Path, recipe: Any, given: dict[str, Any]) -> 
             force=given["force"],
             scratch=given["work_dir"],
             watch=watch,
+            origin=source,
         )
     return told(summary)
 

@@ -109,8 +109,10 @@ def run_case(
 ) -> int:
     """Do what the command `run` does; `results`, if given, gets the outcome."""
     from mriprep.io.offline import staying_offline
+    from mriprep.outputs import check_output
 
     paths = sources if isinstance(sources, tuple) else (sources,)
+    check_output(output, paths)
     with staying_offline(given["offline"]):
         recipe = recipe_of(given)
         if holds_many(paths, given):

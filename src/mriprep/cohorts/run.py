@@ -15,6 +15,7 @@ from typing import Any
 from mriprep.cases import CaseSource
 from mriprep.core import Doubt, InputError, OutputError
 from mriprep.io.atomic import writable_folder
+from mriprep.outputs import check_output
 from mriprep.recipe import Recipe, load
 
 from . import clusters, resume
@@ -115,6 +116,7 @@ def run_cohort(
     scratch: Path | None = None,
     watch: Watch | None = None,
     work: Callable[[Job, CaseSource, Tell], Result] | None = None,
+    origin: Path | None = None,
 ) -> Summary:
     """Do what a recipe says to every case, whatever happens to any of them.
 
@@ -140,6 +142,8 @@ def run_cohort(
         Shows how far it is.
     work : callable, optional
         What does a case instead of the recipe.
+    origin : Path, optional
+        Where the cases were listed from; `out` must not be it.
 
     Returns
     -------
@@ -149,13 +153,15 @@ def run_cohort(
     Raises
     ------
     InputError
-        If there is no case, two have one name, or the recipe cannot work.
+        If there is no case, two have one name, the recipe cannot work, or
+        `out` is `origin` or another dataset.
     OutputError
         If `out` cannot be written to.
     """
     from .work import do
 
     options, where, limits = options or Options(), where or Where(), limits or Limits()
+    check_output(out, [origin] if origin is not None else [])
     out, watch = writable_folder(out).absolute(), watch or Silent()
     clusters.check(where)
     total = len(sources) if isinstance(sources, Sized) else None

@@ -1,0 +1,75 @@
+"""Where outputs may go: never into the input, nor among what something else than mriprep wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from .core import InputError
+
+_DESCRIPTION = "dataset_description.json"
+
+
+def check_output(folder: Path, sources: Iterable[Path] = ()) -> None:
+    """Refuse an output folder that is an input, or another dataset; nothing is written.
+
+    Parameters
+    ----------
+    folder : Path
+        Where outputs are to go; it need not be there.
+    sources : iterable of Path
+        What is read. Files may lie in `folder`; a folder may not be it.
+
+    Raises
+    ------
+    InputError
+        If one of the sources is the folder, by whatever path, or another
+        dataset lies there.
+    """
+    folder = Path(folder).expanduser()
+    for source in sources:
+        given = Path(source).expanduser()
+        if folder.is_dir() and given.is_dir() and os.path.samefile(folder, given):
+            raise InputError(
+                f"OUT is the input folder: '{folder}'",
+                hint=f"give another folder, for instance '{folder / 'derivatives' / 'mriprep'}'",
+            )
+    check_description(folder)
+
+
+def check_description(folder: Path) -> None:
+    """Refuse a folder whose ``dataset_description.json`` mriprep did not write.
+
+    Raises
+    ------
+    InputError
+        If it is the description of another dataset.
+    """
+    path = Path(folder).expanduser() / _DESCRIPTION
+    if path.is_file() and "mriprep" not in _makers(path):
+        raise InputError(
+            f"'{folder}' is a dataset that mriprep did not make: its {_DESCRIPTION} would be"
+            " overwritten",
+            hint="give an empty folder, or one that mriprep wrote to before, as OUT",
+        )
+
+
+def is_derivative(folder: Path) -> bool:
+    """Whether a folder says that it holds what was made of scans."""
+    return _described(folder / _DESCRIPTION).get("DatasetType") == "derivative"
+
+
+def _makers(path: Path) -> list[str]:
+    made = _described(path).get("GeneratedBy")
+    entries = made if isinstance(made, list) else []
+    return [str(e.get("Name")) for e in entries if isinstance(e, dict)]
+
+
+def _described(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
