@@ -268,3 +268,68 @@ def test_a_dump_whose_files_went_is_an_error(dump, tmp_path):
     case = next(c for c in cases if c.session == "02")
     with pytest.raises(InputError, match="11 of the 40 files of series 7 cannot be read"):
         open_case(case)
+
+
+def refused(*arguments) -> InputError:
+    with pytest.raises(InputError) as caught:
+        quiet(CliRunner().invoke, scan, [str(a) for a in arguments], catch_exceptions=False)
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+def test_an_edited_selection_is_not_written_over(dump, tmp_path):
+    path = tmp_path / "s.tsv"
+    path.write_text("edited")
+    assert "--force" in refused(dump, "--write", path).hint
+    assert path.read_text() == "edited"
+    run(dump, "--write", path, "--force")
+    assert rows(path)
+
+
+def test_a_source_that_is_not_there_is_told_with_its_line(dump, tmp_path):
+    run(dump, "--choose", "T1w", "--write", tmp_path / "s.tsv")
+    (tmp_path / "moved").mkdir()
+    shutil.move(tmp_path / "s.tsv", tmp_path / "moved" / "s.tsv")
+    with pytest.raises(InputError, match=r"s\.tsv, line \d+: the source '.*' is not there") as e:
+        from_selection(tmp_path / "moved" / "s.tsv")
+    assert "relative to the selection" in e.value.hint
+
+
+@pytest.mark.parametrize(("given", "hint"), [("T1", "did you mean 'T1w'?"), ("Foo", "accepted: ")])
+def test_a_contrast_that_is_none_is_refused(dump, given, hint):
+    error = refused(dump, "--choose", f"flair,{given}")
+    assert f"no contrast '{given}'" in error.message
+    assert hint in error.hint
+
+
+def test_series_of_one_uid_have_identifiers_of_their_own(tmp_path):
+    root = tmp_path / "d"
+    about = {"SeriesInstanceUID": f"{UID}9", "SeriesDescription": "t1_mprage"}
+    series(root, "A", 1, 1, **about)
+    series(root, "A", 1, 2, **about, PixelSpacing=[2, 2])
+    found = quiet(read_dump, root)
+    assert len({s.series.uid for s in found}) == 1
+    assert len({s.id for s in found}) == len(found) == 2
+
+
+def test_what_is_no_mr_is_refused_and_said_once(tmp_path):
+    series(tmp_path / "d", "A", 1, 1, SeriesDescription="head", Modality="CT")
+    series(tmp_path / "d", "A", 1, 2, SeriesDescription="t1_mprage")
+    run(tmp_path / "d", "--tsv", tmp_path / "t.tsv")
+    ct = of(rows(tmp_path / "t.tsv"), "head")
+    assert (ct["verdict"], ct["why"]) == ("refuse", "CT, not MR")
+
+
+def test_a_slab_is_not_the_best(tmp_path):
+    slab = {"SeriesDescription": "t1_mprage", "slices": 40, "gap": 0.1, "PixelSpacing": [0.1, 0.1]}
+    series(tmp_path / "d", "A", 1, 1, **slab)
+    run(tmp_path / "d", "--tsv", tmp_path / "t.tsv")
+    [alone] = rows(tmp_path / "t.tsv")
+    assert alone["use"] == "yes"
+    assert "it covers only 4 mm" in alone["why"]
+    series(tmp_path / "d", "A", 1, 2, SeriesDescription="t1_se", MRAcquisitionType="2D", gap=5.0,
+           slices=24)  # fmt: skip
+    run(tmp_path / "d", "--tsv", tmp_path / "t.tsv")
+    first, second = rows(tmp_path / "t.tsv")
+    assert (first["use"], first["why"]) == ("no", "it covers only 4 mm")
+    assert second["use"] == "yes"

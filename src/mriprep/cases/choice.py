@@ -14,6 +14,8 @@ from mriprep.io.dicom_series import Series
 
 #: The longest side of a voxel over the shortest, up to which it counts as isotropic.
 ISOTROPIC = 1.3
+#: Slices that cover less than this are a slab, not a head, mm.
+SLAB_MM = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ def choose_best(scanned: Sequence[Scanned], wanted: Sequence[str] = ()) -> list[
     Returns
     -------
     list of Choice
-        One for each series, in their order. 3D comes before 2D, then what is
+        One for each series, in their order. A head comes before a slab of less
+        than 30 mm, 3D before 2D, then what is
         isotropic, complete, original, finer, and last what was scanned last.
     """
     names = {w.lower() for w in wanted or ANATOMICAL}
@@ -64,15 +67,17 @@ def _choice(s: Scanned, best: Scanned | None, names: set[str]) -> Choice:
     if contrast.lower() not in names:
         return Choice(s, False, f"{contrast} is not wanted")
     if s is best:
-        return Choice(s, True, "the best" if s.verdict.kind == "good" else s.verdict.why)
+        why = "the best" if s.verdict.kind == "good" else s.verdict.why
+        return Choice(s, True, why if _covers(s.series) else f"{why}, but {_slab(s.series)}")
     assert best is not None
     return Choice(s, False, _less(s, best))
 
 
-def _merit(s: Scanned) -> tuple[bool, bool, bool, bool, float, int, str]:
+def _merit(s: Scanned) -> tuple[bool, bool, bool, bool, bool, float, int, str]:
     series = s.series
     finer = -round(float(np.log(np.prod(series.spacing))), 1) if series.spacing else -np.inf
     return (
+        _covers(series),
         series.is_3d_anatomical,
         _isotropic(series),
         s.verdict.kind == "good",
@@ -83,6 +88,22 @@ def _merit(s: Scanned) -> tuple[bool, bool, bool, bool, float, int, str]:
     )
 
 
+def _extent(series: Series) -> float | None:
+    """How far the slices reach, from the first to the last, mm."""
+    if series.spacing is None:
+        return None
+    return float((series.slices + len(series.missing)) * series.spacing[2])
+
+
+def _covers(series: Series) -> bool:
+    extent = _extent(series)
+    return extent is None or extent >= SLAB_MM
+
+
+def _slab(series: Series) -> str:
+    return f"it covers only {_extent(series):.0f} mm"
+
+
 def _isotropic(series: Series) -> bool:
     return series.spacing is not None and max(series.spacing) <= ISOTROPIC * min(series.spacing)
 
@@ -91,6 +112,7 @@ def _less(s: Scanned, best: Scanned) -> str:
     """In what a series comes after the best."""
     other = f"series {best.series.key}"
     reasons = (
+        _slab(s.series) if not _covers(s.series) else f"{other} covers more",
         f"it is not 3D, {other} is",
         f"it is less isotropic than {other}",
         f"{other} is whole: {s.verdict.why}",

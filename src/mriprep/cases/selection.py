@@ -79,8 +79,7 @@ def _why(choice: Choice) -> str:
     """Why it is taken or not, what would be mended, and any doubt of the contrast."""
     verdict, guessed = choice.scanned.verdict, choice.scanned.series.guessed
     told = [choice.why]
-    if verdict.why and verdict.why not in choice.why:
-        told.append(verdict.why)
+    told += [w for w in verdict.why.split("; ") if w and w not in choice.why]
     if choice.taken and guessed.confidence < SURE:
         told.append(f"the contrast by {guessed.reason}")
     return "; ".join(told)
@@ -148,6 +147,12 @@ def from_selection(
     for line, row in used:
         where = f"{table.name}, line {line}"
         source = table.absolute().parent / str(row["source"])
+        if not source.exists():
+            raise InputError(
+                f"{where}: the source '{row['source']}' is not there",
+                hint="paths in the column 'source' are relative to the selection's folder: move the"
+                " selection back, or mend them",
+            )
         if str(source) not in known:
             scanned = read_dump(source, processes=processes, rules=rules, hears=hears)
             known[str(source)] = {s.id: s for s in scanned}

@@ -29,6 +29,7 @@ _COLOURS = {"good": "green", "repair": "yellow", "refuse": "red"}
               " T1w,FLAIR; the anatomical ones by default.")  # fmt: skip
 @click.option("--write", "selection", type=_FILE, metavar="FILE.tsv", help="Write the choice as a"
               " table to edit and to give to `mriprep run`.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Write the choice over one that is there already.")
 @click.option("--tsv", type=_FILE, metavar="FILE", help="Write what is listed as a table.")
 @click.option("--json", "as_json", type=_FILE, metavar="FILE", help="... as JSON; - is the screen.")
 @click.option("--rules", type=_FILE, metavar="FILE.yaml", help="Rules for the contrast, asked"
@@ -40,6 +41,7 @@ def scan(
     source: Path,
     choose: str | None,
     selection: Path | None,
+    force: bool,
     tsv: Path | None,
     as_json: Path | None,
     rules: Path | None,
@@ -61,6 +63,7 @@ def scan(
     from mriprep.cases.choice import choose_best
     from mriprep.cases.selection import as_tsv, described, write_selection
     from mriprep.core import InputError
+    from mriprep.core.errors import nearest
     from mriprep.io.atomic import atomic_path
     from mriprep.io.dicom_contrast import load_rules
     from mriprep.io.dicom_dump import read_dump
@@ -68,7 +71,16 @@ def scan(
     if not source.exists():
         raise InputError(f"'{source}' does not exist", hint="check the path")
     wanted = [w.strip() for w in (choose or "").split(",") if w.strip()]
-    known = load_rules(rules) if rules is not None else None
+    known = load_rules(rules)
+    accepted = {r.contrast for part in (known.certain, known.text, known.physics) for r in part}
+    for contrast in wanted:
+        if contrast.lower() not in {a.lower() for a in accepted}:
+            raise InputError(f"there is no contrast '{contrast}'", hint=nearest(contrast, accepted))
+    if selection is not None and selection.expanduser().exists() and not force:
+        raise InputError(
+            f"'{selection}' is there already, and may have been edited",
+            hint="give another name, or --force to write over it",
+        )
     with _bar() as hears:
         found = read_dump(source, processes=jobs or os.cpu_count() or 1, rules=known, hears=hears)
     choices = choose_best(found, wanted)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mriprep.core import MriprepWarning
@@ -97,12 +97,11 @@ def read_dump(
             session = f"{visit:02d}" if len(studies) > 1 else None
             for series in gather(study):
                 files = _within(series.files, source)
+                verdict = _of_head(judge(series), series)
                 scanned.append(
-                    Scanned(
-                        f"{number:0{width}d}", session, series, judge(series), _id(series), files
-                    )
+                    Scanned(f"{number:0{width}d}", session, series, verdict, _id(series), files)
                 )
-    return scanned
+    return _told_apart(scanned)
 
 
 def _subjects(headers: Iterable[Header]) -> list[list[list[Header]]]:
@@ -131,6 +130,27 @@ def _within(files: Sequence[Path], source: Path) -> tuple[str, ...]:
     return tuple(str(f)[start:].replace(os.sep, "/") for f in files)
 
 
+def _of_head(verdict: Verdict, series: Series) -> Verdict:
+    """The verdict; a refusal of what is no MR, which a conversion asked for by number allows."""
+    modality = series.facts.get("Modality") or "MR"
+    if verdict.kind == "refuse" or modality == "MR":
+        return verdict
+    return Verdict("refuse", f"{modality}, not MR", "mriprep takes MR; choose another series")
+
+
 def _id(series: Series) -> str:
-    part = series.key.partition("-")[2]
-    return hashlib.blake2b(f"{series.uid}|{part}".encode(), digest_size=6).hexdigest()
+    """A digest of what makes it a series of its own: one UID may stand for several."""
+    spacing = [round(v, 3) for v in series.spacing or ()]
+    shape = (series.rows, series.columns, series.slices, series.volumes)
+    apart = f"{series.uid}|{series.key}|{series.image_type}|{shape}|{spacing}"
+    return hashlib.blake2b(apart.encode(), digest_size=6).hexdigest()
+
+
+def _told_apart(scanned: Sequence[Scanned]) -> list[Scanned]:
+    """With a number after identifiers that still are the same: anonymised dumps may share UIDs."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for s in scanned:
+        seen[s.id] += 1
+        unique.append(s if seen[s.id] == 1 else replace(s, id=f"{s.id}-{seen[s.id]}"))
+    return unique
