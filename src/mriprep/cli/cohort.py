@@ -175,7 +175,10 @@ def told(summary: Any) -> int:
     counts = summary.counts
     words = [f"{counts[s]} {s}" for s in ("done", "doubtful", "skipped", "failed", "stopped")
              if counts.get(s)]  # fmt: skip
-    click.echo(f"{sum(counts.values())} cases: {', '.join(words) or 'none'}")
+    if summary.not_begun:
+        words.append(f"{summary.not_begun} not begun")
+    total = sum(counts.values()) + summary.not_begun
+    click.echo(f"{total} case{'s' if total != 1 else ''}: {', '.join(words) or 'none'}")
     shown = 0
     for case in summary.cases():
         if case["status"] in ("failed", "doubtful"):
@@ -183,7 +186,9 @@ def told(summary: Any) -> int:
             if shown > 10:
                 continue
             doubtful = case["status"] == "doubtful"
-            what = "look before you use it" if doubtful else case["reason"]
+            what = case["reason"]
+            if doubtful:
+                what = f"{what + '; ' if what else ''}look before you use it"
             click.secho(f"{case['case']}: ", fg="yellow" if doubtful else "red", nl=False, err=True)
             click.echo(what, err=True)
             if case["hint"]:

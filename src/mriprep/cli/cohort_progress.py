@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 
-#: Without a terminal, good cases are told at most this often, s; what failed always is.
-_OFTEN = 1.0
 #: The pace is measured over this many of the last cases.
 _LAST = 200
 
@@ -68,18 +66,17 @@ class Pace:
         pace = self.an_hour
         if pace is None:
             return ""
-        text = f"{pace:,.0f} cases an hour"
+        text = f"{pace:,.0f} case{'s' if round(pace) != 1 else ''} an hour"
         if self.total is not None and self.total > self.ended:
             text += f", {_duration(3600 * (self.total - self.ended) / pace)} left"
         return text
 
 
 class Lines:
-    """Plain lines, for logs."""
+    """Plain lines, for logs: one for each case, so that none has to be guessed."""
 
     def __init__(self) -> None:
         self.pace = Pace()
-        self.said = 0.0
 
     def begin(self, total: int | None, slots: int | None) -> None:
         """Say how many there are."""
@@ -93,11 +90,6 @@ class Lines:
     def ended(self, result: Any) -> None:
         """Say that a case has ended."""
         self.pace.count(result.status)
-        now = time.monotonic()
-        quiet = result.status in ("done", "skipped") and self.pace.ended != self.pace.total
-        if quiet and now - self.said < _OFTEN:
-            return
-        self.said = now
         total = "" if self.pace.total is None else f"/{self.pace.total}"
         what = f"{result.case} {result.status}"
         if result.status in ("done", "doubtful"):
@@ -131,11 +123,11 @@ class Bars:
         self.at[worker] = (case, step, since)
 
     def ended(self, result: Any) -> None:
-        """Clear its line; say what failed."""
+        """Clear its line; say what failed or is doubtful."""
         self.pace.count(result.status)
         self.at.pop(result.worker, None)
-        if result.status == "failed":
-            self.note(f"{result.case} failed: {result.reason}")
+        if result.status in ("failed", "doubtful"):
+            self.note(f"{result.case} {result.status}: {result.reason}")
 
     def note(self, text: str) -> None:
         """Say it above the bar."""

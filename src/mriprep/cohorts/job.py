@@ -105,8 +105,10 @@ class Result:
         What was said.
     scores : mapping
         Numbers that tell good from bad, by name.
-    step, code, reason, hint : str or None
+    step, code, hint : str or None
         Of a failure.
+    reason : str or None
+        Why it failed, or what is doubtful.
     cause : {"scan", "machine", "output"} or None
         Of a failure: what is to blame. The machine: it is tried once more.
         The output: nothing can be written, the run stops.

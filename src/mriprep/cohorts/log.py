@@ -50,7 +50,8 @@ class CaseLog:
 
         end = f"{result.status}"
         if result.reason:
-            end += f" at {result.step or 'start'}: {result.reason}"
+            where = f" at {result.step or 'start'}" if not result.good else ""
+            end += f"{where}: {result.reason}"
         self.lines.append(end)
         if result.hint:
             self.lines.append(f"hint: {result.hint}")

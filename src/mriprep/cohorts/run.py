@@ -60,12 +60,20 @@ class Summary:
         Whether it was asked to end early.
     why : str or None
         Why it ended early, if it did by itself.
+    total : int or None
+        How many cases there were, where that was known.
     """
 
     folder: Path
     counts: Mapping[str, int]
     stopped: bool = False
     why: str | None = None
+    total: int | None = None
+
+    @property
+    def not_begun(self) -> int:
+        """How many cases were not begun, where their number is known."""
+        return 0 if self.total is None else max(0, self.total - sum(self.counts.values()))
 
     @property
     def good(self) -> int:
@@ -214,7 +222,8 @@ def run_cohort(
                 why = why or error.message
     with suppress(InputError, OutputError):  # none is done, or nothing can be written
         write_scores(out)
-    return Summary(ledger.folder, Counter(ledger.counts), bool(engine.stop.asked), why)
+    stopped = bool(engine.stop.asked)
+    return Summary(ledger.folder, Counter(ledger.counts), stopped, why, total)
 
 
 def narrow(source: CaseSource, recipe: Recipe, options: Options) -> CaseSource:

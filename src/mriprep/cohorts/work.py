@@ -57,6 +57,7 @@ def skipped(job: Job, source: CaseSource, note: Mapping[str, Any]) -> Result:
         str(note.get("status", "done")) if ours else "skipped",
         warnings=tuple(note.get("warnings", ())),
         scores=dict(note.get("scores", {})),
+        reason=note.get("reason") if ours else None,
     )
 
 
@@ -130,9 +131,14 @@ def _whole(job: Job, source: CaseSource, tell: Tell, log: CaseLog) -> Result:
     if job.options.report:
         outputs += _report(job, done, written)
     doubts = [d for o in outcomes for d in o.doubts]
-    result = Result(source.name, "doubtful" if doubts else "done", **about)  # type: ignore[arg-type]
+    reason = "; ".join(public(doubts)) or None
+    result = Result(source.name, "doubtful" if doubts else "done", reason=reason, **about)  # type: ignore[arg-type]
     resume.note_done(
-        job, source, before, outputs, {"status": result.status, "recipe": recipe.name, **about}
+        job,
+        source,
+        before,
+        outputs,
+        {"status": result.status, "reason": reason, "recipe": recipe.name, **about},
     )
     return result
 
