@@ -119,7 +119,8 @@ def read_rows(table: Path) -> list[dict[str, Any]]:
         if None in row:
             raise InputError(
                 f"{table.name}, line {line}: more values than columns",
-                hint=f"put values that hold '{delimiter}' into double quotes",
+                hint=f"put values that hold '{delimiter}' into double quotes"
+                + ("; decimals take a point: 7.5, not 7,5" if delimiter == "," else ""),
             )
     return rows
 

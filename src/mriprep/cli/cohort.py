@@ -93,8 +93,7 @@ def cohort_options(command: Any) -> Any:
 def holds_many(sources: tuple[Path, ...], given: dict[str, Any]) -> bool:
     """Whether an input is to be done as a cohort: it holds several cases, or it is asked for."""
     asked = [o for o in OF_MANY if given.get(o) not in (None, (), False)]
-    several = len(sources) == 1 and _several(sources[0])
-    if not asked and not several:
+    if not asked and not (len(sources) == 1 and several(sources[0])):
         return False
     if len(sources) > 1:
         raise InputError(
@@ -204,7 +203,7 @@ def told(summary: Any) -> int:
     return int(summary.exit_code)
 
 
-def _several(source: Path) -> bool:
+def several(source: Path) -> bool:
     """Whether a path holds several cases."""
     from mriprep.cases import list_cases
     from mriprep.cases.bids import is_bids

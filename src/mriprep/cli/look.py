@@ -48,7 +48,10 @@ def inspect(source: Path, as_json: bool) -> int:
 def _inspect_dicom(source: Path, as_json: bool) -> int:
     from mriprep.io.dicom import scan
 
-    found = scan(source)
+    from .misplaced import for_dicom
+
+    with for_dicom(source, "inspect"):
+        found = scan(source)
     if as_json:
         _print_json(
             [

@@ -40,7 +40,8 @@ def _recipe_options(command: Any) -> Any:
                 help="Set a parameter of the recipe; may be repeated.",
             ),
             click.option(
-                "--skip", multiple=True, metavar="STEP", help="Leave a step out; may be repeated."
+                "--skip", multiple=True, metavar="STEP[,STEP]", help="Leave steps out;"
+                " may be repeated."
             ),
             click.option("--series", help="Which DICOM series: number, or part of its description."),
             click.option("--volume", type=int, help="Which volume of a 4D file, from 0."),
@@ -240,6 +241,10 @@ def plan(sources: tuple[Path, ...], as_json: bool, **given: Any) -> int:
     from mriprep.io.offline import staying_offline
 
     recipe = recipe_of(given)
+    if len(sources) == 1 and given["series"] is None:
+        from .misplaced import refuse_many
+
+        refuse_many(sources[0])
     with staying_offline(given["offline"]):
         if recipe.session is not None:
             from .session import session_plan
@@ -340,7 +345,8 @@ def recipe_of(given: dict[str, Any]) -> Any:
     settings = parse_settings(given["settings"])
     if given["template"]:
         settings["register.template"] = given["template"]
-    return load(given["recipe_name"]).with_settings(settings).without(given["skip"])
+    skip = [name.strip() for several in given["skip"] for name in several.split(",")]
+    return load(given["recipe_name"]).with_settings(settings).without([s for s in skip if s])
 
 
 def _companion(path: Path | None, role: str) -> Volume | None:

@@ -68,6 +68,8 @@ def scan(
     from mriprep.io.dicom_contrast import load_rules
     from mriprep.io.dicom_dump import read_dump
 
+    from .misplaced import for_dicom
+
     if not source.exists():
         raise InputError(f"'{source}' does not exist", hint="check the path")
     wanted = [w.strip() for w in (choose or "").split(",") if w.strip()]
@@ -81,7 +83,7 @@ def scan(
             f"'{selection}' is there already, and may have been edited",
             hint="give another name, or --force to write over it",
         )
-    with _bar() as hears:
+    with for_dicom(source, "scan"), _bar() as hears:
         found = read_dump(source, processes=jobs or os.cpu_count() or 1, rules=known, hears=hears)
     choices = choose_best(found, wanted)
     rows = [described(c, source) for c in choices]

@@ -87,7 +87,9 @@ def parse_age(written: str | float, source: str = "") -> Age:
     elif match := _WRITTEN.fullmatch(text):
         age = float(match[1]) / _PER_YEAR[(match[3] or "y")[0].lower()]
     else:
-        raise InputError(f"'{text}' is not an age", hint=_HOW)
+        comma = re.search(r"\d,\d", text)
+        point = f"decimals take a point: '{text.replace(',', '.')}'; " if comma else ""
+        raise InputError(f"'{text}' is not an age", hint=point + _HOW)
     if not age <= OLDEST:
         raise InputError(f"an age of {age:g} years is not plausible", hint=f"months: 30mo; {_HOW}")
     return Age(age, source)
