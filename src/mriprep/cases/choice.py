@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mriprep.io.dicom_contrast import ANATOMICAL
 from mriprep.io.dicom_dump import Scanned
 from mriprep.io.dicom_series import Series
+from mriprep.io.dicom_verdict import Verdict
 
 #: The longest side of a voxel over the shortest, up to which it counts as isotropic.
 ISOTROPIC = 1.3
@@ -45,6 +46,7 @@ def choose_best(scanned: Sequence[Scanned], wanted: Sequence[str] = ()) -> list[
         isotropic, complete, original, finer, and last what was scanned last.
     """
     names = {w.lower() for w in wanted or ANATOMICAL}
+    scanned = [_of_mr(s) for s in scanned]
     candidates: dict[tuple[str, str | None, str], list[Scanned]] = defaultdict(list)
     for s in scanned:
         if s.verdict.kind != "refuse" and (s.series.contrast or "").lower() in names:
@@ -56,14 +58,21 @@ def choose_best(scanned: Sequence[Scanned], wanted: Sequence[str] = ()) -> list[
     ]
 
 
+def _of_mr(s: Scanned) -> Scanned:
+    """The series; refused if it is no MR, though its geometry may be good and it can be converted."""
+    modality = s.series.facts.get("Modality") or "MR"
+    if s.verdict.kind == "refuse" or modality == "MR":
+        return s
+    refused = Verdict("refuse", f"{modality}, not MR", "mriprep takes MR; choose another series")
+    return replace(s, verdict=refused)
+
+
 def _choice(s: Scanned, best: Scanned | None, names: set[str]) -> Choice:
     contrast = s.series.contrast
     if s.verdict.kind == "refuse":
         return Choice(s, False, s.verdict.why)
     if contrast is None:
-        modality = s.series.facts.get("Modality", "MR")
-        other = f"{modality}, not MR" if modality != "MR" else "its contrast is not known"
-        return Choice(s, False, other)
+        return Choice(s, False, "its contrast is not known")
     if contrast.lower() not in names:
         return Choice(s, False, f"{contrast} is not wanted")
     if s is best:

@@ -97,9 +97,10 @@ def read_dump(
             session = f"{visit:02d}" if len(studies) > 1 else None
             for series in gather(study):
                 files = _within(series.files, source)
-                verdict = _of_head(judge(series), series)
                 scanned.append(
-                    Scanned(f"{number:0{width}d}", session, series, verdict, _id(series), files)
+                    Scanned(
+                        f"{number:0{width}d}", session, series, judge(series), _id(series), files
+                    )
                 )
     return _told_apart(scanned)
 
@@ -128,14 +129,6 @@ def _within(files: Sequence[Path], source: Path) -> tuple[str, ...]:
         return tuple(f.as_posix() if f != source else source.name for f in files)
     start = 0 if source == Path() else len(str(source).rstrip("/\\")) + 1
     return tuple(str(f)[start:].replace(os.sep, "/") for f in files)
-
-
-def _of_head(verdict: Verdict, series: Series) -> Verdict:
-    """The verdict; a refusal of what is no MR, which a conversion asked for by number allows."""
-    modality = series.facts.get("Modality") or "MR"
-    if verdict.kind == "refuse" or modality == "MR":
-        return verdict
-    return Verdict("refuse", f"{modality}, not MR", "mriprep takes MR; choose another series")
 
 
 def _id(series: Series) -> str:
