@@ -220,8 +220,8 @@ def run_cohort(
                 ledger.close(stopped=bool(engine.stop.asked), why=why)
             except OutputError as error:
                 why = why or error.message
-    with suppress(InputError, OutputError):  # none is done, or nothing can be written
-        write_scores(out)
+        with suppress(InputError, OutputError):  # none is done, or nothing can be written
+            write_scores(out)
     stopped = bool(engine.stop.asked)
     return Summary(ledger.folder, Counter(ledger.counts), stopped, why, total)
 
