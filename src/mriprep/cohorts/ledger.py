@@ -32,7 +32,8 @@ COLUMNS = (
 
 def new_run() -> str:
     """A name for a run: its time (UTC), and something that no other run has."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    # Microseconds: runs that follow each other within a second are in order by name too.
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
 
 
 class Ledger:
