@@ -16,11 +16,9 @@ LABEL org.opencontainers.image.title="mriprep" \
 COPY --from=build /opt/mriprep /opt/mriprep
 
 # Containers are run as the user whose files they write, who has no home in them: what is compiled
-# or cached goes to /tmp.
+# or cached needs one that anybody may write to.
 ENV PATH="/opt/mriprep/bin:$PATH" \
     HOME=/tmp \
-    NUMBA_CACHE_DIR=/tmp/numba \
-    MPLCONFIGDIR=/tmp/matplotlib \
     PYTHONUNBUFFERED=1
 
 RUN useradd --create-home --uid 1000 mriprep

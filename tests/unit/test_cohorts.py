@@ -11,9 +11,6 @@ from typing import ClassVar
 import pytest
 
 from mriprep.cases import CaseSource, ImageSource
-from mriprep.cli.bids import spread
-from mriprep.cli.cohort import told
-from mriprep.cli.cohort_progress import Lines, Pace
 from mriprep.cohorts import clusters, guard, machine, resume
 from mriprep.cohorts.clusters import Where, read_options, slots
 from mriprep.cohorts.estimate import Estimate
@@ -346,71 +343,3 @@ def test_two_cases_of_one_name_and_none(tmp_path):
         run_cohort(recipe, [CaseSource("sub-1", "1"), CaseSource("sub-1", "1")], tmp_path)
     with pytest.raises(InputError, match="no case"):
         run_cohort(recipe, [], tmp_path)
-
-
-# -- what is said -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [
-        (["in", "out", "participant", "--participant_label", "01", "02", "-w", "w"],
-         ["in", "out", "participant", "--participant-label", "01", "--participant-label", "02", "-w", "w"]),
-        (["--participant-label=01", "in", "out"], ["--participant-label=01", "in", "out"]),
-        (["--session-label", "a", "b", "--n_cpus", "2"],
-         ["--session-label", "a", "--session-label", "b", "--n-cpus", "2"]),
-        (["--nprocs", "2", "in"], ["--nprocs", "2", "in"]),
-    ],
-)  # fmt: skip
-def test_labels_of_bids_apps(given, meant):
-    assert spread(given) == meant
-
-
-def test_pace(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    pace = Pace()
-    pace.total = 100
-    assert pace.words() == ""
-    for _ in range(10):
-        pace.count("skipped")
-    for _ in range(10):
-        now[0] += 36
-        pace.count("done")
-    assert pace.an_hour == pytest.approx(100)
-    assert pace.words() == "100 cases an hour, 48 min left"
-
-
-def test_plain_lines(capsys):
-    lines = Lines()
-    lines.begin(3, 2)
-    lines.ended(Result("sub-1", "done", 3.0))
-    lines.ended(Result("sub-2", "doubtful", 3.0, reason="the mask is large"))
-    lines.ended(failed("sub-3", "torn"))
-    said = capsys.readouterr().err
-    assert "3 cases, 2 at once" in said
-    assert "[1/3] sub-1 done in 3.0 s" in said
-    assert "[2/3] sub-2 doubtful in 3.0 s: the mask is large" in said
-    assert "[3/3] sub-3 failed: torn" in said
-
-
-@pytest.mark.parametrize(
-    ("counts", "total", "said"),
-    [
-        ({"done": 2}, 3, "3 cases: 2 done, 1 not begun"),
-        ({"done": 1}, 1, "1 case: 1 done"),
-        ({"done": 2}, None, "2 cases: 2 done"),
-    ],
-)
-def test_the_summary_counts_what_was_not_begun(counts, total, said, tmp_path, capsys):
-    summary = Summary(tmp_path, counts, stopped=total == 3, total=total)
-    told(summary)
-    assert said in capsys.readouterr().out.splitlines()
-
-
-def test_the_summary_says_what_is_doubtful(tmp_path, capsys):
-    ledger = Ledger(tmp_path / "run", {})
-    ledger.result(Result("sub-1", "doubtful", reason="the mask is large"))
-    ledger.close()
-    assert told(Summary(ledger.folder, ledger.counts, total=1)) == 4
-    assert "sub-1: the mask is large; look before you use it" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mriprep.core import EngineError, InputError, MriprepWarning, Volume
+from mriprep.engines import _device
 from mriprep.engines.brain import deepbet
 from mriprep.phantom import head
 
@@ -98,7 +99,7 @@ def test_without_gpu_memory_the_cpu_is_used_and_it_is_said(monkeypatch):
         return tuple(slice(2, 6) for _ in range(3)), np.full((4, 4, 4), 0.75, np.float32)
 
     monkeypatch.setattr(deepbet, "_run", run)
-    monkeypatch.setattr(deepbet, "on_gpu", lambda device: True)
+    monkeypatch.setattr(_device, "on_gpu", lambda device: True)
     affine = np.diag([-2.0, -2.0, 3.0, 1.0])
     image = Volume(np.random.default_rng(0).normal(size=(8, 8, 9)), affine)
     with pytest.warns(

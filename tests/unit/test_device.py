@@ -8,7 +8,7 @@ import pytest
 
 from mriprep.core import EngineError, EngineMissing, MriprepWarning
 from mriprep.engines import _device
-from mriprep.engines._device import on_gpu, run_with_fallback, torch_threads, usable_cores
+from mriprep.engines._device import on_gpu, run_on, run_with_fallback, torch_threads, usable_cores
 
 
 def full(error):
@@ -114,3 +114,23 @@ def test_a_gpu_that_is_not_there_is_told(monkeypatch):
     assert not on_gpu("auto")
     with pytest.raises(EngineMissing, match="no GPU"):
         on_gpu("cuda")
+
+
+def test_a_network_runs_where_it_is_meant_to_and_else_on_the_cpu(monkeypatch):
+    import torch
+
+    seen = []
+
+    def run(on):
+        seen.append(on)
+        if on == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    assert run_on("cpu", run, name="x") == "done"
+    assert seen == ["cpu"]
+    monkeypatch.setattr("mriprep.engines._device.on_gpu", lambda device: device != "cpu")
+    with pytest.warns(MriprepWarning, match="x: there is not enough memory to run on the GPU") as w:
+        assert run_on("auto", run, name="x") == "done"
+    assert seen == ["cpu", "cuda", "cpu"]
+    assert len(w) == 1

@@ -12,6 +12,7 @@ import pytest
 
 from mriprep import engines
 from mriprep.core import EngineError, EngineMissing, Grid, InputError, MriprepWarning, Role, Volume
+from mriprep.engines import _device
 from mriprep.engines.brain import hd_bet
 from mriprep.steps.reorient import reorient
 
@@ -143,7 +144,7 @@ def test_without_gpu_memory_the_cpu_is_used_and_it_is_said(weights, monkeypatch)
         return real(*given, device=device, **rest)
 
     monkeypatch.setattr(_nnunet, "foreground", full)
-    monkeypatch.setattr(hd_bet, "on_gpu", lambda device: True)
+    monkeypatch.setattr(_device, "on_gpu", lambda device: True)
     image, truth = ball(grid((26, 28, 24), (2, 2, 2)))
     with pytest.warns(MriprepWarning, match="hd-bet: there is not enough memory to run on the GPU"):
         found = hd_bet.probability(image, weights=weights)

@@ -37,6 +37,43 @@ def on_gpu(device: str) -> bool:
     return False
 
 
+def run_on(device: str, run: Callable[[str], T], *, name: str) -> T:
+    """Run a network on a GPU where one is meant and its memory suffices, else on the CPU.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda"}
+        What is asked for.
+    run : callable
+        Takes ``"cuda"`` or ``"cpu"``; leaves its inputs as they are. torch's threads are
+        set while it runs (:func:`torch_threads`).
+    name : str
+        The engine, for messages.
+
+    Returns
+    -------
+    object
+        What the function gives.
+
+    Raises
+    ------
+    EngineMissing
+        If a GPU is asked for and there is none.
+    EngineError
+        If the CPU's memory does not suffice either.
+
+    Warns
+    -----
+    MriprepWarning
+        If the GPU's memory does not suffice.
+    """
+    attempts = [("on the CPU", lambda: run("cpu"))]
+    if on_gpu(device):
+        attempts.insert(0, ("on the GPU", lambda: run("cuda")))
+    with torch_threads():
+        return run_with_fallback(attempts, name=name, stacklevel=4)
+
+
 def run_with_fallback(
     attempts: Sequence[tuple[str, Callable[[], T]]], *, name: str, stacklevel: int = 2
 ) -> T:

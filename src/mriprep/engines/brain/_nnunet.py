@@ -36,7 +36,6 @@ def foreground(
     *,
     device: str,
     mirror: bool,
-    threads: int,
 ) -> npt.NDArray[np.float32]:
     """The probability of a network's one foreground class.
 
@@ -53,8 +52,6 @@ def foreground(
     mirror : bool
         Whether to average over mirrored copies, along the axes that the
         network was trained to be mirrored.
-    threads : int
-        How many threads torch uses.
 
     Returns
     -------
@@ -74,6 +71,7 @@ def foreground(
     predictor.device = torch.device(device)
     predictor.use_mirroring = mirror and predictor.allowed_mirroring_axes is not None
     properties: dict[str, Any] = {"spacing": [float(s) for s in spacing]}
+    threads = torch.get_num_threads()  # before nnU-Net sets its own
     with _settings_kept():
         preprocessor = configuration.preprocessor_class(verbose=False)
         seen, _, properties = preprocessor.run_case_npy(

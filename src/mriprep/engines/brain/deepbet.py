@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from mriprep.core import EngineError, EngineMissing, InputError, Volume
 from mriprep.engines import Engine
-from mriprep.engines._device import on_gpu, run_with_fallback, torch_threads
+from mriprep.engines._device import run_on
 
 ENGINE = Engine(
     title="deepbet: two small U-Nets for T1-weighted heads",
@@ -78,11 +78,7 @@ def probability(
     ras = np.ascontiguousarray(np.transpose(image.data, order)[turn], np.float32)
     small, large = (str(_weights(name, weights)) for name in ("bbox_model", "model"))
     # The normalisation needs sums over the whole volume: there is no running in tiles.
-    attempts = [("on the CPU", lambda: _run(ras, small, large, "cpu"))]
-    if on_gpu(device):
-        attempts.insert(0, ("on the GPU", lambda: _run(ras, small, large, "cuda")))
-    with torch_threads():
-        box, inside = run_with_fallback(attempts, name="deepbet", stacklevel=3)
+    box, inside = run_on(device, lambda on: _run(ras, small, large, on), name="deepbet")
     result = np.zeros(image.shape, np.float32)
     np.transpose(result, order)[turn][box] = inside
     return image.replace(result, role="probability")

@@ -14,7 +14,7 @@ import numpy as np
 from mriprep import weights as files
 from mriprep.core import EngineError, Volume
 from mriprep.engines import Engine
-from mriprep.engines._device import on_gpu, run_with_fallback, torch_threads
+from mriprep.engines._device import run_on
 
 ENGINE = Engine(
     title="HD-BET 2: an nnU-Net for heads with and without tumours; minutes on a CPU",
@@ -83,18 +83,12 @@ def probability(
     turn = tuple(slice(None, None, -1) if f else slice(None) for f in flip)
     data = np.ascontiguousarray(np.transpose(image.data, order)[turn].T, np.float32)
     spacing = [image.spacing[axis] for axis in order][::-1]
-    with torch_threads() as threads:
 
-        def run(where: str) -> np.ndarray:
-            return _nnunet.foreground(
-                data, spacing, folder, device=where, mirror=mirror, threads=threads
-            )
+    def run(on: str) -> np.ndarray:
+        return _nnunet.foreground(data, spacing, folder, device=on, mirror=mirror)
 
-        # It works in tiles as it is: what does not fit on the GPU goes to the CPU.
-        attempts = [("on the CPU", lambda: run("cpu"))]
-        if on_gpu(device):
-            attempts.insert(0, ("on the GPU", lambda: run("cuda")))
-        found = run_with_fallback(attempts, name="hd-bet", stacklevel=3)
+    # It works in tiles as it is: what does not fit on the GPU goes to the CPU.
+    found = run_on(device, run, name="hd-bet")
     result = np.zeros(image.shape, np.float32)
     np.transpose(result, order)[turn] = np.clip(found.T, 0, 1)
     return image.replace(result, role="probability")

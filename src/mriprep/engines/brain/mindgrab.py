@@ -14,7 +14,7 @@ import numpy as np
 from mriprep import weights as catalogue
 from mriprep.core import EngineError, Volume
 from mriprep.engines import Engine
-from mriprep.engines._device import on_gpu, run_with_fallback, torch_threads
+from mriprep.engines._device import run_on
 
 from . import _conform
 from ._tfjs import Floats, Layer, read
@@ -83,11 +83,7 @@ def probability(
     box = _conform.head_box(values, _HEAD, _MARGIN, "mindgrab")
     inside = np.ascontiguousarray(values[box])
     # Normalisation over the volume forbids tiles.
-    attempts = [("on the CPU", lambda: _run(inside, layers, "cpu"))]
-    if on_gpu(device):
-        attempts.insert(0, ("on the GPU", lambda: _run(inside, layers, "cuda")))
-    with torch_threads():
-        found = run_with_fallback(attempts, name="mindgrab", stacklevel=3)
+    found = run_on(device, lambda on: _run(inside, layers, on), name="mindgrab")
     values[...] = 0
     values[box] = found
     return _conform.back(values, grid, image)

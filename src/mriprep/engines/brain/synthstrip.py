@@ -18,7 +18,7 @@ import numpy.typing as npt
 from mriprep import weights as catalogue
 from mriprep.core import EngineError, Volume
 from mriprep.engines import Engine
-from mriprep.engines._device import on_gpu, run_with_fallback, torch_threads
+from mriprep.engines._device import run_on
 
 from . import _conform
 
@@ -94,11 +94,7 @@ def probability(
     path = catalogue.find("synthstrip", weights).resolve()
     state = _state(path, path.stat().st_mtime_ns)
     values, grid = _prepared(image)
-    attempts = [("on the CPU", lambda: _run(values, state, "cpu"))]
-    if on_gpu(device):
-        attempts.insert(0, ("on the GPU", lambda: _run(values, state, "cuda")))
-    with torch_threads():
-        distance = run_with_fallback(attempts, name="synthstrip", stacklevel=3)
+    distance = run_on(device, lambda on: _run(values, state, on), name="synthstrip")
     matrix = (np.linalg.inv(grid.affine) @ image.affine)[:3]
     native = sample.linear(distance - np.float32(_FAR), matrix, image.shape) + _FAR
     steps = np.clip((native - BORDER) / _WIDTH, -50, 50)
