@@ -13,7 +13,8 @@ from .core import Case, Role, Transform, Volume
 from .core.chain import Chain, Link
 from .declare import Step
 from .engines import describe
-from .record import file_hash, methods_text, named, public, references, voxel_hash
+from .io.hashes import file_hash
+from .record import methods_text, named, public, references, voxel_hash
 from .run import CARRIED, Outcome
 
 BIDS_VERSION = "1.10.0"

@@ -174,12 +174,6 @@ def named(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def methods_text(steps: tuple[StepRecord, ...], version: str) -> str:
     """The methods paragraph of what was done."""
     sentences = [f"Images were preprocessed with mriprep {version}."]

@@ -179,3 +179,35 @@ def test_no_engine_at_all_is_told(monkeypatch):
     with pytest.raises(EngineMissing, match="no engine") as told:
         skullstrip(scan().image)
     assert told.value.hint
+
+
+def test_weights_belong_to_the_engine_that_is_named(monkeypatch):
+    given = {}
+
+    def load(kind, name):
+        def probability(image, *, device, weights=None):
+            given[name] = weights
+            return image.replace(scan().brain.data.astype(np.float32), role="probability")
+
+        return types.SimpleNamespace(probability=probability)
+
+    described = engines.Engine("stub", (), "MIT")
+    monkeypatch.setattr(engines, "load", load)
+    monkeypatch.setattr(engines, "names", lambda kind: ["deepbet", "template"])
+    monkeypatch.setattr(engines, "describe", lambda kind, name: described)
+    quiet(scan().image, engine="template", weights="own", check=True)
+    assert given == {"template": "own", "deepbet": None}
+
+
+def test_a_newborn_is_no_adult(answers, monkeypatch):
+    seen = []
+    real = _brain.find
+    monkeypatch.setattr(
+        _brain, "find", lambda *a, age, **k: seen.append(age) or real(*a, age=age, **k)
+    )
+    answers(deepbet=scan().brain.data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MriprepWarning)
+        for age in (0, "0d", "adult", None):
+            skullstrip(scan().image, engine="deepbet", age=age)
+    assert seen == [0.0, 0.0, 30.0, None]

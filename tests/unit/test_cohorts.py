@@ -101,6 +101,10 @@ def test_fingerprints(tmp_path):
     assert resume.thorough(source(tmp_path / "b")) == content  # moved elsewhere
     assert resume.thorough(source(tmp_path / "a", "other")) != content
     assert resume.thorough(source(tmp_path / "a", age="7")) != content  # may choose the template
+    (tmp_path / "participants.tsv").write_text(f"participant_id\tage\n{one.name}\t3\n")
+    young = resume.quick(one)
+    (tmp_path / "participants.tsv").write_text(f"participant_id\tage\n{one.name}\t40\n")
+    assert resume.quick(one) != young  # the age of a dataset's table may choose it too
     Path(one.images[0].path).with_name("T1w.json").write_text("{}")
     assert resume.thorough(one) != content  # facts come from there
     Path(one.images[0].path).unlink()

@@ -17,10 +17,11 @@ from mriprep import derivatives
 from mriprep.core import Case, Grid, OutputError, Transform, Volume
 from mriprep.declare import get, keep
 from mriprep.intake import read_case
+from mriprep.io.hashes import file_hash
 from mriprep.io.images import read_image, write_image
 from mriprep.io.transforms import read_transform
 from mriprep.recipe import load
-from mriprep.record import file_hash, voxel_hash
+from mriprep.record import voxel_hash
 from mriprep.run import Outcome, execute
 
 AFFINE = Transform.rigid((4, 5, -6), (-11.123456, 22.2, 3.3)).matrix @ np.diag([-1.0, 1.3, 1.6, 1])

@@ -11,7 +11,8 @@ from file_server import serving
 
 from mriprep.core import InputError, OutputError
 from mriprep.io import download as module
-from mriprep.io.download import download, sha256
+from mriprep.io.download import download
+from mriprep.io.hashes import file_hash
 
 BODY = np.random.default_rng(0).bytes(700_000)
 SUM = hashlib.sha256(BODY).hexdigest()
@@ -40,7 +41,7 @@ def test_a_file_arrives_whole_under_its_name_alone(server, tmp_path):
         f"{server.url}/a.bin", tmp_path / "new" / "a.bin",
         checksum=SUM.upper(), size=len(BODY), progress=lambda *p: seen.append(p),
     )  # fmt: skip
-    assert got == SUM == sha256(tmp_path / "new" / "a.bin")
+    assert got == SUM == file_hash(tmp_path / "new" / "a.bin")
     assert names(tmp_path / "new") == ["a.bin"]
     assert seen[-1] == (len(BODY), len(BODY))
     assert [s[0] for s in seen] == sorted(s[0] for s in seen)

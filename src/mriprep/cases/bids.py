@@ -31,8 +31,7 @@ class _File:
 
     @property
     def contrast(self) -> str | None:
-        contrast = contrast_of(f"{self.entities['suffix']}.nii")
-        return "T1c" if contrast == "T1w" and "ce" in self.entities else contrast
+        return contrast_of(self.path)
 
 
 def is_bids(folder: Path) -> bool:

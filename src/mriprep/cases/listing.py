@@ -44,8 +44,7 @@ def list_cases(
         Contrasts to keep; all if empty. Of a dump of DICOM the best series of
         each is taken, of the anatomical contrasts if empty.
     processes : int
-        How many processes read the headers of a dump. More than one need a
-        main module that can be imported (``if __name__ == "__main__"``).
+        How many processes read the headers of a dump.
     rules : Path, optional
         Rules for the contrast of DICOM series, before the shipped ones.
 
@@ -65,6 +64,11 @@ def list_cases(
     found = _listed(source, participants, filters, wanted, processes, rules)
     found = taken(found, participants, lambda c: c.subject)
     kept = [c for c in (c.only(wanted) for c in found) if c.contrasts]
+    if not kept and not wanted:
+        raise InputError(
+            f"no case of '{source.name}' has an image, only masks or labels",
+            hint="list the scans as well (role: image)",
+        )
     if not kept:
         there = sorted({c for case in found for c in case.contrasts})
         raise InputError(

@@ -14,7 +14,6 @@ from mriprep.core.age import parse_age
 from mriprep.io.atomic import atomic_path
 from mriprep.io.dicom_contrast import Rules
 from mriprep.io.dicom_dump import Scanned, read_dump
-from mriprep.io.dicom_scan import Hears
 
 from .choice import Choice, choose_best
 from .source import CaseSource, ImageSource, clean, in_order, label_of, name_of, sex_of
@@ -38,10 +37,9 @@ def from_dump(
     *,
     processes: int = 1,
     rules: Rules | None = None,
-    hears: Hears | None = None,
 ) -> tuple[list[CaseSource], list[Choice]]:
     """Cases of a dump: the best series of each contrast, and what was made of each series."""
-    choices = choose_best(read_dump(source, processes=processes, rules=rules, hears=hears), wanted)
+    choices = choose_best(read_dump(source, processes=processes, rules=rules), wanted)
     taken = [(c.scanned, c.scanned.series.contrast) for c in choices if c.taken]
     return _cases(
         source, [(s, s.subject, s.session, contrast, {}) for s, contrast in taken]
@@ -117,7 +115,7 @@ def is_selection(rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def from_selection(
-    table: Path, *, processes: int = 1, rules: Rules | None = None, hears: Hears | None = None
+    table: Path, *, processes: int = 1, rules: Rules | None = None
 ) -> list[CaseSource]:
     """Cases of an edited selection.
 
@@ -154,7 +152,7 @@ def from_selection(
                 " selection back, or mend them",
             )
         if str(source) not in known:
-            scanned = read_dump(source, processes=processes, rules=rules, hears=hears)
+            scanned = read_dump(source, processes=processes, rules=rules)
             known[str(source)] = {s.id: s for s in scanned}
         found = known[str(source)].get(str(row["id"]).strip())
         if found is None:

@@ -226,9 +226,10 @@ def _finish(
 
     from mriprep.derivatives import sidecar_path
     from mriprep.io.atomic import write_json
+    from mriprep.io.hashes import file_hash
     from mriprep.io.images import write_image
     from mriprep.io.predictions import write_classes
-    from mriprep.record import file_hash, public, voxel_hash
+    from mriprep.record import public, voxel_hash
 
     for warning in said:
         click.echo(f"note: {warning}", err=True)

@@ -100,7 +100,7 @@ def bids(bids_dir: Path, output_dir: Path, analysis_level: str, **given: Any) ->
 
 
 def _participants(bids_dir: Path, output_dir: Path, given: dict[str, Any]) -> int:
-    from mriprep.templates import staying_offline
+    from mriprep.io.offline import staying_offline
 
     from .cohort import run_many
     from .pipeline import recipe_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import click
 from mriprep.core import InputError, RecipeError
 
 _FILE = click.Path(path_type=Path)
-_TABLES = (".csv", ".tsv", ".parquet", ".pq")
 #: Options that speak of one scan.
 _OF_ONE = ("name", "series", "volume", "mask", "labels")
 #: Options that only make sense for many cases.
@@ -158,6 +158,7 @@ def listed(source: Path, given: dict[str, Any]) -> list[Any]:
         participants=given["participant_label"],
         filters=given["bids_filter_file"],
         wanted=(given["contrast"],) if given["contrast"] else (),
+        processes=os.cpu_count() or 1,
     )
     sessions = {s.removeprefix("ses-") for s in given["session_label"]}
     kept = [c for c in cases if not sessions or c.session in sessions]
@@ -207,12 +208,13 @@ def several(source: Path) -> bool:
     """Whether a path holds several cases."""
     from mriprep.cases import list_cases
     from mriprep.cases.bids import is_bids
+    from mriprep.cases.table import TABLES
     from mriprep.intake import is_image, scans_below
     from mriprep.run import listening
 
     path = source.expanduser()
     if path.is_file() and path.suffix.lower() != ".zip":
-        return path.suffix.lower() in _TABLES
+        return path.suffix.lower() in TABLES
     if not path.exists() or is_image(path):
         return False
     if path.is_dir():
@@ -223,7 +225,7 @@ def several(source: Path) -> bool:
             return False
     try:
         with listening():  # said again when they are listed to be done
-            return len(list_cases(path)) > 1
+            return len(list_cases(path, processes=os.cpu_count() or 1)) > 1
     except InputError:  # said again, and better, by whatever reads it as one case
         return False
 

@@ -27,17 +27,21 @@ def key_of(recipe: Recipe, options: Options) -> str:
     from importlib.metadata import version
 
     from mriprep import engines
-    from mriprep.record import file_hash, public
+    from mriprep.io.hashes import file_hash
+    from mriprep.record import public
 
     versions = {"mriprep": version("mriprep")}
     files: dict[str, str] = {}
-    for entry in recipe.entries:
+    entries = [(entry.step.name, entry) for entry in recipe.entries]
+    if (part := recipe.session) is not None:
+        entries += [(f"session.{e.step.name}", e) for e in (part.register, *part.estimate_on)]
+    for where, entry in entries:
         name = entry.step.engine(entry.parameters)
         if entry.step.kind and name:
-            versions[entry.step.name] = engines.describe(entry.step.kind, name).version or ""
+            versions[where] = engines.describe(entry.step.kind, name).version or ""
         for parameter, value in entry.parameters.items():
             if isinstance(value, str) and os.sep in value and Path(value).is_file():
-                files[f"{entry.step.name}.{parameter}"] = file_hash(Path(value))
+                files[f"{where}.{parameter}"] = file_hash(Path(value))
     about = {
         "recipe": recipe.to_dict(),
         "options": {k: v for k, v in vars(options).items() if k != "offline"},
@@ -70,7 +74,7 @@ def quick(source: CaseSource) -> str:
 
 def thorough(source: CaseSource) -> str:
     """Fingerprint of a case's inputs from their content; their folders do not matter."""
-    from mriprep.record import file_hash
+    from mriprep.io.hashes import file_hash
 
     seen = [[i.contrast, p.name, file_hash(p)] for i, p in _files(source)]
     return _digest([_told(source), seen])
@@ -187,7 +191,20 @@ def _files(source: CaseSource) -> Iterator[tuple[ImageSource, Path]]:
 def _told(source: CaseSource) -> list[Any]:
     """What of a case, beside its files, its outputs depend on."""
     images = [[i.contrast, i.series, i.volume, i.role, Path(i.path).name] for i in source.images]
-    return [source.name, source.age, source.sex, source.site, source.label, source.split, images]
+    about = [source.age, source.sex, source.site, source.label, source.split, dict(source.facts)]
+    return [source.name, *about, _age_in_tables(source), images]
+
+
+def _age_in_tables(source: CaseSource) -> float | None:
+    """The age that a case's dataset gives in its tables, where the case itself has none."""
+    from mriprep.io.ages import from_tables
+    from mriprep.run import listening
+
+    if source.age or not source.images:
+        return None
+    with listening():  # said again when the case is read
+        found = from_tables(Path(source.images[0].path), source.name)
+    return None if found is None else found.years
 
 
 def _digest(data: Any) -> str:

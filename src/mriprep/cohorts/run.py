@@ -22,7 +22,7 @@ from . import clusters, resume
 from .clusters import Where
 from .engine import Engine, Watch, heeding_signals, to_do
 from .estimate import Estimate
-from .job import Job, Options, Result, Tell
+from .job import GOOD, Job, Options, Result, Tell
 from .ledger import Ledger, new_run, rows
 from .scores import write_scores
 
@@ -78,7 +78,7 @@ class Summary:
     @property
     def good(self) -> int:
         """How many cases have their outputs."""
-        return sum(self.counts.get(s, 0) for s in ("done", "doubtful", "skipped"))
+        return sum(self.counts.get(s, 0) for s in GOOD)
 
     @property
     def exit_code(self) -> int:

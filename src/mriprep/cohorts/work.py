@@ -31,7 +31,7 @@ def do(job: Job, source: CaseSource, tell: Tell) -> Result:
 
     A case that is done already, by its content, is left as it is.
     """
-    from mriprep.templates import staying_offline
+    from mriprep.io.offline import staying_offline
 
     if not job.force and (note := resume.is_done(job, source, content=True)) is not None:
         return skipped(job, source, note)

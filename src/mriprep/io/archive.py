@@ -56,7 +56,7 @@ def safe_members(source: Path) -> list[zipfile.ZipInfo]:
             members = [m for m in archive.infolist() if not m.is_dir()]
     except DAMAGED as error:
         raise _cannot(error) from error
-    _check(members, Path(tempfile.gettempdir()), LARGEST)
+    _check(members, LARGEST)
     return members
 
 
@@ -129,7 +129,8 @@ def unzip_into(
             members = [m for m in archive.infolist() if not m.is_dir()]
             if only is not None:
                 members = [m for m in members if m.filename in only]
-            _check(members, folder, LARGEST if largest is None else largest)
+            most = LARGEST if largest is None else largest
+            _check(members, min(most, shutil.disk_usage(folder).free))
             for member in members:
                 target = folder / PurePosixPath(member.filename)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +140,7 @@ def unzip_into(
         raise _cannot(error) from error
 
 
-def _check(members: list[zipfile.ZipInfo], folder: Path, largest: int) -> None:
+def _check(members: list[zipfile.ZipInfo], largest: int) -> None:
     for member in members:
         parts = PurePosixPath(member.filename).parts
         # A backslash or a colon is a separator or a drive on Windows.
@@ -158,10 +159,9 @@ def _check(members: list[zipfile.ZipInfo], folder: Path, largest: int) -> None:
                 "the archive is encrypted", hint="unpack it with its password and give the folder"
             )
     size = sum(m.file_size for m in members)
-    free = shutil.disk_usage(folder).free
-    if len(members) > MOST_MEMBERS or size > min(largest, free):
+    if len(members) > MOST_MEMBERS or size > largest:
         raise InputError(
             f"the archive would unpack to {size / 2**30:.1f} GiB in {len(members)} files;"
-            f" {min(largest, free) / 2**30:.1f} GiB and {MOST_MEMBERS} files are accepted",
+            f" {largest / 2**30:.1f} GiB and {MOST_MEMBERS} files are accepted",
             hint="unpack it yourself and give the folder; TMPDIR chooses the temporary disk",
         )

@@ -268,7 +268,8 @@ def _lost_fast(source: Source, expected: int) -> int:
 
 #: Fields of a :class:`Header` that the files of a series share, and the bytes of a file's pixels.
 Shared = tuple[dict[str, Any], int]
-_remembered: dict[Any, Shared] = {}
+#: With the rules, so that their identity stays theirs as long as it is part of a key.
+_remembered: dict[Any, tuple[Shared, Rules | None]] = {}
 
 
 def _shared(ds: Any, syntax: str, rules: Rules | None) -> Shared:
@@ -276,13 +277,13 @@ def _shared(ds: Any, syntax: str, rules: Rules | None) -> Shared:
     if not isinstance(ds, Elements):
         return _worked_out(ds, syntax, rules), _pixel_bytes(ds, syntax)
     key = (ds.key(_OF_SERIES), syntax, id(rules))
-    found = _remembered.get(key)
-    if found is None:
+    held = _remembered.get(key)
+    if held is None:
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
-        found = _worked_out(ds, syntax, rules), _pixel_bytes(ds, syntax)
-        _remembered[key] = found
-    return found
+        held = (_worked_out(ds, syntax, rules), _pixel_bytes(ds, syntax)), rules
+        _remembered[key] = held
+    return held[0]
 
 
 def _worked_out(ds: Any, syntax: str, rules: Rules | None) -> dict[str, Any]:

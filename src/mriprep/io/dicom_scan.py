@@ -214,10 +214,10 @@ def serve() -> None:
         answers.flush()
 
 
-def read_files(files: Sequence[Path], rules: Rules | None = None) -> Headers:
+def read_files(files: Sequence[Path]) -> Headers:
     """Read the headers of these files."""
     found = Headers()
-    found.add(_read(None, [str(f) for f in files], rules))
+    found.add(_read(None, [str(f) for f in files], None))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 
 from mriprep.core import InputError, OutputError
 
+from .hashes import file_hash
 from .offline import OFFLINE, is_offline
 
 #: Called with the bytes that are there and the bytes that there will be, where that is known.
@@ -24,12 +24,6 @@ _BLOCK = 2**16
 _PATIENCE = (15, 60)
 #: How often a connection that breaks off is taken up again.
 _TRIES = 5
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def download(
@@ -80,12 +74,12 @@ def download(
         part.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "ab") as file, _alone(file, part):
             resumed = _receive(url, file, size, progress)
-            got = sha256(part)
+            got = file_hash(part)
             if resumed and not _same(got, checksum):
                 # The beginning may be of another file, or damaged: once more, all of it.
                 _empty(file)
                 _receive(url, file, size, progress)
-                got = sha256(part)
+                got = file_hash(part)
             if not _same(got, checksum):
                 _empty(file)
                 raise InputError(

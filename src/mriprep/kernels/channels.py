@@ -1,4 +1,4 @@
-"""Mean and variance of each channel of many values."""
+"""Sums, and sums of squares, of each channel of many values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _sums(values: Any, sums: Any, squares: Any) -> None:
                 squares[block, c] += v * v
 
 
-def moments(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], ...]:
+def sums_and_squares(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], ...]:
     """Sum, and sum of squares, of each column of an (N, C) array; the same for any threads."""
     blocks = -(-values.shape[0] // _BLOCK)
     sums = np.zeros((blocks, values.shape[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep import engines, weights
-from mriprep.core import EngineError, EngineMissing, Grid, Volume
+from mriprep.core import EngineError, EngineMissing, Grid, MriprepWarning, Volume
 
 from ._brain_input import KNOWN, T1_LIKE, is_t1w
 from ._brain_mask import one_piece, overlap
@@ -136,7 +136,8 @@ def find(
     failure: EngineError | EngineMissing | None = None
     for number, name in enumerate(names):
         try:
-            answer = _ask(name, image, coarse, threshold, device, weights_at, age)
+            own = weights_at if name == engine else None  # they belong to the engine that is named
+            answer = _ask(name, image, coarse, threshold, device, own, age)
         except (EngineError, EngineMissing) as error:
             if engine != "auto" and number == 0:
                 raise
@@ -173,9 +174,7 @@ def _ask(
 ) -> Answer:
     module = engines.load("brain", name)
     declared = engines.describe("brain", name)
-    accepted = inspect.signature(module.probability).parameters
-    # An engine without weights to choose has no such parameter.
-    given = {"weights": weights_at} if weights_at and "weights" in accepted else {}
+    given = {"weights": weights_at} if weights_at else {}
     found: Volume = module.probability(image, device=device, **given)
     mask = one_piece(np.asarray(found.data) > threshold)
     if not mask.any():
@@ -185,7 +184,10 @@ def _ask(
         )
     facts: dict[str, Any] = {}
     if declared.weights is not None:
-        facts = weights.facts(declared.weights, weights.find(declared.weights, weights_at))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MriprepWarning)  # the engine has said it already
+            path = weights.find(declared.weights, weights_at)
+        facts = weights.facts(declared.weights, path)
     probability = np.asarray(found.data, dtype=np.float32)
     return Answer(name, mask, judge(coarse, mask, image.grid, age, probability), probability, facts)
 

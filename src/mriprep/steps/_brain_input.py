@@ -60,14 +60,10 @@ def is_t1w(image: Volume, coarse: Coarse, contrast: str | None) -> bool:
 
 def _middle(image: Volume, coarse: Coarse) -> tuple[Doubles, Doubles]:
     """What a ball below the crown shows: values (N,), and their distances (N,) from its middle, mm."""
-    from scipy import ndimage
-
     values = np.clip(coarse.values, *np.percentile(coarse.values, (0.5, 99.5)))
-    labels, count = ndimage.label(values > otsu(values) / 2)
-    if not count:
+    index = np.argwhere(one_piece(values > otsu(values) / 2))
+    if not len(index):
         return np.zeros(0), np.zeros(0)
-    largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    index = np.argwhere(ndimage.binary_fill_holes(largest))
     axes = image.affine[:3, :3] / np.asarray(image.spacing)
     points = (index * coarse.spacing) @ axes.T
     top = np.percentile(points[:, 2], 99.5)

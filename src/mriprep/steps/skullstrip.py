@@ -21,6 +21,8 @@ from ._brain_surface import Coarse
 from ._brain_trust import SLAB_MM, THRESHOLD, BrainTrust, expected_ml, judge, thickness
 from ._common import finite, varied
 
+#: Years that "adult" stands for where a volume is expected.
+_ADULT = 30.0
 #: Of a mask's surface, at the border of the scan: more, and the scan shows a part of the brain.
 _CUT = 0.04
 
@@ -136,7 +138,9 @@ def skullstrip(
     varied(values, "skullstrip")
     _no_labels(image, values)
     head = image.replace(values)
-    years = None if age is None else parse_age(age).years or 30.0
+    years = None if age is None else parse_age(age).years
+    if age is not None and years is None:  # "adult"
+        years = _ADULT
     brain = stripped(image, expected_ml(years)[1])
     if brain is not None:
         inside, trust, facts = _as_it_is(head, brain, years)

@@ -12,7 +12,8 @@ from pathlib import Path
 from mriprep.core import EngineMissing, InputError, MriprepWarning, OutputError
 from mriprep.io.archive import unzip_into
 from mriprep.io.atomic import write_json
-from mriprep.io.download import download, sha256
+from mriprep.io.download import download
+from mriprep.io.hashes import file_hash
 from mriprep.io.offline import OFFLINE, is_offline
 
 from .catalogue import Entry, File, describe
@@ -138,7 +139,7 @@ def _unpack(entry: Entry, file: File, folder: Path) -> None:
                 f"{file.name} does not hold what is wanted of '{entry.name}'",
                 hint=f"wanted: {', '.join(file.holds)}; {how_to_get(entry, folder)}",
             )
-        found = {w: sha256(base / w) for w in file.holds}
+        found = {w: file_hash(base / w) for w in file.holds}
         _stay_the_same(entry, file, folder, found)
         for inside in file.holds:
             (folder / inside).parent.mkdir(parents=True, exist_ok=True)

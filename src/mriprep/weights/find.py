@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import EngineMissing, InputError, MriprepWarning
-from mriprep.io.download import sha256
+from mriprep.io.hashes import file_hash
 
 from .catalogue import Entry, describe
 
@@ -170,7 +170,7 @@ def checked(path: Path) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _digest(path: Path, size: int, changed: int) -> str:
-    return sha256(path)
+    return file_hash(path)
 
 
 def _place(entry: Entry, folder: Path) -> Path:

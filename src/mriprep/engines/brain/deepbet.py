@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import EngineError, EngineMissing, InputError, Volume
+from mriprep.core.slices import arranged
 from mriprep.engines import Engine
 from mriprep.engines._device import run_on
 
@@ -74,13 +75,12 @@ def probability(
         If the GPU's memory does not suffice and the CPU is used.
     """
     order, flip = image.grid.axes_to("RAS")
-    turn = tuple(slice(None, None, -1) if f else slice(None) for f in flip)
-    ras = np.ascontiguousarray(np.transpose(image.data, order)[turn], np.float32)
+    ras = np.ascontiguousarray(arranged(image.data, order, flip), np.float32)
     small, large = (str(_weights(name, weights)) for name in ("bbox_model", "model"))
     # The normalisation needs sums over the whole volume: there is no running in tiles.
     box, inside = run_on(device, lambda on: _run(ras, small, large, on), name="deepbet")
     result = np.zeros(image.shape, np.float32)
-    np.transpose(result, order)[turn][box] = inside
+    arranged(result, order, flip)[box] = inside
     return image.replace(result, role="probability")
 
 

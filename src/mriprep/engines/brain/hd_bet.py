@@ -13,6 +13,7 @@ import numpy as np
 
 from mriprep import weights as files
 from mriprep.core import EngineError, Volume
+from mriprep.core.slices import arranged
 from mriprep.engines import Engine
 from mriprep.engines._device import run_on
 
@@ -80,8 +81,7 @@ def probability(
         raise EngineError("HD-BET sees no contrast in this image", hint="is it a scan of a head?")
     # nnU-Net knows spacing, not orientation: it is given the axes of the heads that it has learnt from.
     order, flip = image.grid.axes_to("RAS")
-    turn = tuple(slice(None, None, -1) if f else slice(None) for f in flip)
-    data = np.ascontiguousarray(np.transpose(image.data, order)[turn].T, np.float32)
+    data = np.ascontiguousarray(arranged(image.data, order, flip).T, np.float32)
     spacing = [image.spacing[axis] for axis in order][::-1]
 
     def run(on: str) -> np.ndarray:
@@ -90,5 +90,5 @@ def probability(
     # It works in tiles as it is: what does not fit on the GPU goes to the CPU.
     found = run_on(device, run, name="hd-bet")
     result = np.zeros(image.shape, np.float32)
-    np.transpose(result, order)[turn] = np.clip(found.T, 0, 1)
+    arranged(result, order, flip)[...] = np.clip(found.T, 0, 1)
     return image.replace(result, role="probability")
