@@ -91,10 +91,6 @@ def bias_field(lattice: Volume, *, like: Volume | Grid) -> Volume:
     return Volume(np.exp(spline.evaluate(lattice, grid)), grid)
 
 
-#: An output folder that can be written to, made if need be.
-checked_output = writable_folder
-
-
 @dataclass(frozen=True)
 class Run:
     """The result of a recipe on a case.
@@ -143,7 +139,7 @@ class Run:
         """Write all results under BIDS derivatives' names, each with its record; the files."""
         from .derivatives import write as write_all
 
-        return write_all(self.outcome, checked_output(folder))
+        return write_all(self.outcome, writable_folder(folder))
 
     def report(self, path: str | Path) -> Path:
         """Write the report, one self-contained HTML page."""
@@ -182,14 +178,14 @@ class SessionRun(Run):
         """Write the results of all contrasts, each with its record; the files."""
         from .derivatives import write as write_all
 
-        path = checked_output(folder)
+        path = writable_folder(folder)
         return [f for outcome in self.session.outcomes.values() for f in write_all(outcome, path)]
 
     def report(self, path: str | Path) -> Path:
         """Write the session's report into a folder, with a page for each contrast; the first page."""
         from .qc.session_report import write_session_report
 
-        return write_session_report(self.session, checked_output(path), version=version("mriprep"))
+        return write_session_report(self.session, writable_folder(path), version=version("mriprep"))
 
 
 @dataclass(frozen=True)

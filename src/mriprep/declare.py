@@ -57,6 +57,7 @@ from .signature import (
 )
 
 __all__ = [
+    "NO_ENGINE",
     "SLOTS",
     "Citation",
     "Image",
@@ -79,6 +80,9 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: What a step says of its engine where none was needed.
+NO_ENGINE = "none"
 
 #: Says what a step will make of grids and transforms, before there are voxels.
 Planner = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]

@@ -26,7 +26,7 @@ from .core import (
     Transform,
     Volume,
 )
-from .declare import Step, keeping
+from .declare import NO_ENGINE, Step, keeping
 from .entries import Entry
 from .recipe import Recipe
 from .record import Failure, StepRecord
@@ -37,9 +37,6 @@ Progress = Callable[[str, int, float], None]
 
 #: Slots of what came with a scan and only goes where it goes begin with this; their names follow.
 CARRIED = "with:"
-
-#: What a step says of its engine where none was needed.
-NO_ENGINE = "none"
 
 
 @dataclass

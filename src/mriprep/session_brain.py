@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from .entries import Entry
 _BEST = ("T1w", "T1c")
 
 
-def best(entry: Entry, reference: str, contrasts: Mapping[str, Any]) -> str:
+def best(entry: Entry, reference: str, contrasts: Container[str]) -> str:
     """The contrast to look for the brain in.
 
     The reference, where it is T1-weighted or the engine that is named takes
@@ -29,7 +29,7 @@ def best(entry: Entry, reference: str, contrasts: Mapping[str, Any]) -> str:
         A step that finds brains.
     reference : str
         The contrast that the others follow.
-    contrasts : mapping
+    contrasts : container of str
         All that there are.
     """
     if reference in _BEST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -89,12 +89,12 @@ def template(recipe: Recipe, plan: Plan, reference: str) -> None:
             )
 
 
-def network(recipe: Recipe, reference: str, contrasts: Iterable[str] = ()) -> None:
+def network(recipe: Recipe, reference: str, contrasts: Container[str] = ()) -> None:
     """Warn of brains to be found by a network that does not know the contrast."""
     for entry in recipe.entries:
         if entry.step.kind != "brain":
             continue
-        where = session_brain.best(entry, reference, dict.fromkeys(contrasts))
+        where = session_brain.best(entry, reference, contrasts)
         engine = entry.step.engine({**entry.parameters, "contrast": where})
         known = engines.describe("brain", engine).contrasts if engine else ()
         if known and where != "image" and not {where, _family(where)} & set(known):

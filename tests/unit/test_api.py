@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import mriprep as mp
-from mriprep.api import checked_output
 from mriprep.core import (
     Case,
     Grid,
@@ -24,6 +23,7 @@ from mriprep.core import (
     Volume,
 )
 from mriprep.intake import case_name, is_image
+from mriprep.io.atomic import writable_folder
 
 AFFINE = Transform.rigid((4, -3, 5), (5, -7, 11)).matrix @ np.diag([-1, 1.5, 2, 1])
 GRID = Grid((12, 10, 8), AFFINE)
@@ -261,13 +261,13 @@ def test_only_volumes_and_transforms_are_written(tmp_path):
 
 
 def test_output_folders(tmp_path):
-    assert checked_output(tmp_path / "a" / "b").is_dir()
+    assert writable_folder(tmp_path / "a" / "b").is_dir()
     assert not list((tmp_path / "a" / "b").iterdir())
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="it is a file"):
-        checked_output(tmp_path / "file")
+        writable_folder(tmp_path / "file")
     with pytest.raises(OutputError, match="Not a directory"):
-        checked_output(tmp_path / "file" / "below")
+        writable_folder(tmp_path / "file" / "below")
     assert (tmp_path / "file").read_text() == "x"
 
 

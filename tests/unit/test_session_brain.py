@@ -44,7 +44,7 @@ def entry(**parameters):
     ],
 )
 def test_where_the_brain_is_looked_for(reference, contrasts, engine, where):
-    assert best(entry(engine=engine), reference, dict.fromkeys(contrasts)) == where
+    assert best(entry(engine=engine), reference, contrasts) == where
 
 
 @pytest.mark.parametrize("output", ["mask", "image"])

@@ -25,12 +25,13 @@ def demo(output: Path) -> int:
     digital head are known, the tour ends with how far the results are from
     them. Needs no network; takes a minute or two.
     """
-    from mriprep.api import checked_output, write
+    from mriprep.api import write
     from mriprep.cli.pipeline import run, run_case
+    from mriprep.io.atomic import writable_folder
     from mriprep.phantom import head, template
     from mriprep.phantom.dicom import write_dicom
 
-    folder = checked_output(output)
+    folder = writable_folder(output)
     click.echo("1. simulating a head, as a scanner would see it ...")
     phantom = head(
         "T1w", orientation="LPS", rotation=(9.0, -6.0, 12.0), translation=(6.0, -8.0, 10.0),

@@ -148,14 +148,14 @@ def _one(recipe: Any, sources: tuple[Path, ...], given: dict[str, Any]) -> Path:
 def _run_case(
     recipe: Any, source: Path, output: Path, results: list[Any] | None, given: dict[str, Any]
 ) -> int:
-    from mriprep.api import checked_output
     from mriprep.core.age import parse_age
     from mriprep.intake import read_case, with_given_age
+    from mriprep.io.atomic import writable_folder
     from mriprep.run import execute, listening
 
     if given["age"]:
         parse_age(given["age"])  # a slip is told before anything is read
-    folder = checked_output(output)
+    folder = writable_folder(output)
     with listening() as said:  # told at the end, and on record
         case = read_case(
             source,

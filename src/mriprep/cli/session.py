@@ -21,18 +21,18 @@ def run_session(
     given: dict[str, Any],
 ) -> int:
     """Do what `run` does, to a session; `results`, if given, gets the outcome."""
-    from mriprep.api import checked_output
     from mriprep.cli.progress import watching
     from mriprep.core.age import parse_age
     from mriprep.intake import with_given_age
     from mriprep.intake_session import companions, joined, read_session
+    from mriprep.io.atomic import writable_folder
     from mriprep.run import listening
     from mriprep.session import execute_session, plan_session, states_of
     from mriprep.session_plan import pick
 
     if given["age"]:
         parse_age(given["age"])  # a slip is told before anything is read
-    folder = checked_output(output)
+    folder = writable_folder(output)
     with listening() as said:  # told at the end, and on record
         case, beside = read_session(
             list(sources),

@@ -50,7 +50,11 @@ def do_batch(job: Job, batch: Sequence[CaseSource]) -> tuple[str, list[Result]]:
     finally:
         with _lock:
             _busy.discard(guard)
-            _idle.setdefault(job.run, []).append(guard)
+            left = job.run in _killed
+            if not left:
+                _idle.setdefault(job.run, []).append(guard)
+        if left:  # nobody will come for it
+            guard.end()
     return str(get_worker().address), results
 
 
@@ -60,13 +64,13 @@ def stop(run: str, *, now: bool) -> None:
 
 
 def leave(run: str) -> None:
-    """End the child processes of a run on this worker."""
+    """End the child processes of a run on this worker, those that are still busy too."""
     with _lock:
+        _killed.add(run)  # for good: no other run has its name
         guards = _idle.pop(run, [])
     for guard in guards:
         guard.end()
     _stopping.discard(run)
-    _killed.discard(run)
 
 
 def _borrow(job: Job) -> Guard:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import Volume
+from mriprep.engines.brain._head import signed_distance
 from mriprep.kernels.otsu import otsu
 
 Bools = npt.NDArray[np.bool_]
@@ -138,7 +139,7 @@ def measured(coarse: Coarse, mask: Bools) -> dict[str, float] | None:
     border = _at_border(share, spacing)
     box = _box(inside, spacing)
     values, share, inside = coarse.values[box], share[box], inside[box]
-    distance = _distance(inside, spacing)
+    distance = signed_distance(inside, tuple(spacing))
     low, high = np.percentile(values[distance < 6], (1, 99))
     values = np.clip(values, low, high)
     volume = float(share.sum() * spacing.prod())
@@ -205,17 +206,6 @@ def _at_border(share: Floats, spacing: Doubles) -> float:
         ends = share.take((0, -1), axis=axis)
         total += float(ends.sum(dtype=np.float64) * spacing.prod() / size)
     return total
-
-
-def _distance(inside: Bools, spacing: Doubles) -> Floats:
-    """Distance from the surface, mm; negative inside."""
-    from scipy import ndimage
-
-    half = spacing.min() / 2
-    outside = ndimage.distance_transform_edt(~inside, sampling=spacing)
-    within = ndimage.distance_transform_edt(inside, sampling=spacing)
-    signed: Floats = np.where(inside, half - within, outside - half).astype(np.float32)
-    return signed
 
 
 def _scalp(depth: Floats, distance: Floats, middle: Doubles, spacing: Doubles) -> dict[str, float]:

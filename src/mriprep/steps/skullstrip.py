@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from mriprep.core import DoubtWarning, EngineError, InputError, MriprepWarning, Role, Volume
 from mriprep.core.age import parse_age
-from mriprep.declare import Citation, Image, Mask, Unit, keep, step
+from mriprep.declare import NO_ENGINE, Citation, Image, Mask, Unit, keep, step
 from mriprep.io.inspect import looks_like
 
 from . import _brain
@@ -194,7 +194,7 @@ def _as_it_is(
         " no network is run"
     )
     trust = judge(Coarse.of(image), brain, image.grid, age, volume_alone=True)
-    return brain, trust, {"engine": "none", **trust.facts(), "input": "stripped"}
+    return brain, trust, {"engine": NO_ENGINE, **trust.facts(), "input": "stripped"}
 
 
 def _looked_for(
@@ -221,7 +221,7 @@ def _looked_for(
 
 
 def _doubt(trust: BrainTrust, facts: dict[str, Any]) -> None:
-    tried = ", ".join(facts.get("tried", {"none": 0}))
+    tried = ", ".join(facts.get("tried", ())) or NO_ENGINE
     warnings.warn(
         f"the brain mask is doubtful: its score is {trust.score:.2f}, {THRESHOLD:g} is wanted"
         f" ({trust.why}; tried: {tried}); look at it before you use this",
