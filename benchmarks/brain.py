@@ -1,7 +1,7 @@
 """Brain extraction: every engine that is there, on every scan that is there.
 
     MRIPREP_TEST_DATA=... python benchmarks/brain.py [--engines deepbet auto] [--scans T1w FLAIR]
-        [--cache FOLDER] [--pictures FOLDER] [--phantoms-only] [--border MM]
+        [--names tcga sub-01] [--cache FOLDER] [--pictures FOLDER] [--phantoms-only] [--border MM]
 
 Prints, by engine and contrast, Dice, the 95th percentile of the distance between the surfaces
 (mm), the error of the volume, seconds and memory, as a table in Markdown, and a line for each scan. Masks that
@@ -90,6 +90,8 @@ def measure(engine: str, given: argparse.Namespace) -> None:
     for scan in scans(given):
         if given.scans and scan.contrast not in given.scans:
             continue
+        if given.names and scan.name not in given.names:
+            continue
         found = asked(engine, scan, given.cache)
         row = {"engine": engine, "scan": scan.name, "contrast": scan.contrast,
                "source": scan.source, "seconds": found.seconds, "why": found.why}  # fmt: skip
@@ -145,6 +147,7 @@ def main() -> None:
     there = [n for n in engines.names("brain") if _brain.ready(n)]
     parser.add_argument("--engines", nargs="+", default=["package", *there, "auto"])
     parser.add_argument("--scans", nargs="+", help="contrasts")
+    parser.add_argument("--names", nargs="+", help="of scans: tcga, sub-01, phantom-2y")
     parser.add_argument("--cache", type=Path, help="where engines' answers are kept")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--phantoms-only", action="store_true")
