@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 import types
 import warnings
 
@@ -122,14 +121,11 @@ def test_agreement_counts_half():
     assert "differ" in agreed(good, 0.5).why
 
 
-def test_it_costs_little(data):
+def test_a_template_s_mask_is_trusted(data):
     folder, name = data / "templates/mni152nlin6", "tpl-MNI152NLin6Asym_res-01"
-    image = read_image(folder / f"{name}_T1w.nii.gz")  # 1 mm
+    image = read_image(folder / f"{name}_T1w.nii.gz")
     mask = np.asarray(read_image(folder / f"{name}_desc-brain_mask.nii.gz", role="mask").data)
-    judge(Coarse.of(image), mask, image.grid)
-    began = time.process_time()
     found = judge(Coarse.of(image), mask, image.grid)
-    assert time.process_time() - began < 1.5  # half a second on a quiet machine
     assert found.trusted, (found.score, found.why)
 
 
