@@ -49,6 +49,7 @@ from .signature import (
     Parameter,
     Probability,
     Reference,
+    Tissues,
     Unit,
     Within,
     members_of,
@@ -69,6 +70,7 @@ __all__ = [
     "Probability",
     "Reference",
     "Step",
+    "Tissues",
     "Unit",
     "Within",
     "get",
@@ -160,7 +162,8 @@ class Step:
 
     def slot(self, result: Any) -> str:
         """The slot of a recipe that a result belongs to."""
-        return result.role.value if isinstance(result, Volume) else self.makes
+        by_role = isinstance(result, Volume) and self.makes in tuple(Role)
+        return result.role.value if by_role else self.makes
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the step's entry in a recipe."""

@@ -235,7 +235,7 @@ def _after(entry: Entry, state: dict[str, Any]) -> str:
     else:
         result = state.get("image")
     if step.each:
-        for slot in ("image", "mask", "labels"):
+        for slot in ("image", "mask", "labels", "tissues"):
             if slot in state:
                 state[slot] = result
     else:

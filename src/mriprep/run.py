@@ -38,6 +38,9 @@ Progress = Callable[[str, int, float], None]
 #: Slots of what came with a scan and only goes where it goes begin with this; their names follow.
 CARRIED = "with:"
 
+#: What a step finds in the image beside its mask, and goes where the image goes from there on.
+FOUND = ("tissues", "tissue_csf", "tissue_gm", "tissue_wm")
+
 
 @dataclass
 class Outcome:
@@ -53,8 +56,9 @@ class Outcome:
         What was asked.
     state : dict
         What there is at the end, by slot: ``image``, ``mask``, ``labels``,
-        ``transform``, ``slices``; and what else came with the scan, in slots
-        that begin with :data:`CARRIED`.
+        ``transform``, ``slices``; what was found, in the slots of
+        :data:`FOUND`; and what else came with the scan, in slots that begin
+        with :data:`CARRIED`.
     kept : dict
         By-products: ``bias_field``, ``template``, ...
     steps : list of StepRecord
@@ -168,7 +172,8 @@ def bring_companions(state: dict[str, Any]) -> None:
 
 def _companions(state: Mapping[str, Any]) -> list[str]:
     """The slots of the volumes that geometry steps carry along with the image."""
-    return [slot for slot in state if slot in ("mask", "labels") or slot.startswith(CARRIED)]
+    goes_along = ("mask", "labels", *FOUND)
+    return [slot for slot in state if slot in goes_along or slot.startswith(CARRIED)]
 
 
 def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> StepRecord:
@@ -234,7 +239,7 @@ def _here(state: Mapping[str, Any], slot: str) -> Any:
 def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any]) -> None:
     step, state = entry.step, outcome.state
     for name, product in kept.items():
-        if name in ("mask", "labels"):
+        if name in ("mask", "labels", *FOUND):
             state[name] = product
         elif isinstance(product, Volume):
             outcome.kept[name] = product

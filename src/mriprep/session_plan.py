@@ -220,15 +220,15 @@ def _after_resample(entries: list[Entry]) -> list[bool]:
 def _of_others(entry: Entry, planned: PlannedStep, together: bool) -> tuple[str, Entry | None]:
     """What a step of the recipe is to the contrasts that follow the reference.
 
-    The mask is the reference's, and so none is made; the way to the template
-    is composed.
+    Mask and tissues are the reference's, and so none are made; the way to the
+    template is composed.
     """
     if entry.step.name == "register":
         return "compose", entry
     if entry.step.name == "resample":
         parameters = {k: v for k, v in entry.parameters.items() if k != "to"}
         return "resample", replace(entry, parameters=parameters)
-    if planned.makes == "mask":
+    if planned.makes in ("mask", "tissues"):
         return "share", None
     if entry.step.name == "skullstrip":  # asked for the image with the brain alone
         return "step", checked_entry(declare.get("apply_mask"), {}, entry.where)

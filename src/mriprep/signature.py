@@ -20,6 +20,9 @@ Mask = Annotated[Volume, Role.MASK]
 Labels = Annotated[Volume, Role.LABELS]
 Probability = Annotated[Volume, Role.PROBABILITY]
 
+#: Labels that a step finds: a slot of their own, beside the labels that came with the scan.
+Tissues = Annotated[Volume, "tissues"]
+
 #: An image to go by, which no recipe fills in.
 Reference = Annotated[Volume, "reference"]
 
@@ -27,7 +30,7 @@ Reference = Annotated[Volume, "reference"]
 Within = Mask | Literal["foreground", "whole"] | None
 
 #: Slots of a recipe: what is handed from step to step.
-SLOTS = ("source", "image", "mask", "labels", "transform", "slices")
+SLOTS = ("source", "image", "mask", "labels", "tissues", "transform", "slices")
 
 
 @dataclass(frozen=True)
