@@ -119,6 +119,11 @@ class Run:
         return self.outcome.state.get("labels")
 
     @property
+    def tissues(self) -> Volume | None:
+        """Labels 1 CSF, 2 grey and 3 white matter where the image is now, where the recipe finds them."""
+        return self.outcome.state.get("tissues")
+
+    @property
     def transform(self) -> Transform | None:
         """Template mm to scan mm, where the recipe registers."""
         return self.outcome.state.get("transform")

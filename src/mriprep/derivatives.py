@@ -15,13 +15,20 @@ from .declare import Step
 from .engines import describe
 from .io.hashes import file_hash
 from .record import methods_text, named, public, references, voxel_hash
-from .run import CARRIED, Outcome
+from .run import CARRIED, FOUND, Outcome
 
 BIDS_VERSION = "1.10.0"
 
 #: What lies among the derivatives and is none of what BIDS has names for yet.
 NOT_BIDS = ("*.html", "*_xfm.*", "*_record.json", "**/slices", "**/slices/**", "runs", "runs/**",
             "group_scores.*")  # fmt: skip
+
+#: Names and abbreviations of the labels of tissues.
+_TISSUES = {
+    1: ("cerebrospinal fluid", "CSF"),
+    2: ("grey matter", "GM"),
+    3: ("white matter", "WM"),
+}
 
 #: What BIDS calls the world of the scan itself.
 _SCANNER = "orig"
@@ -59,6 +66,8 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
         with atomic_path(path) as temporary:
             write_image(volume, temporary)
             _sidecar(path, {**about, "output": _volume_facts(volume)}, done)
+            if "LabelNames" in about:
+                _lookup_table(path, about["LabelNames"])
         written.append(path)
     for transform in _transforms(outcome):
         to = _label(transform.reference_name)
@@ -252,6 +261,8 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
             continue
         whose = outcome.contrast if outcome.session else ""
         named_so = _label(slot.removeprefix(CARRIED)) if slot != "labels" else whose
+        if named_so == "tissues" and "tissues" in outcome.state:
+            named_so = "tissuesgiven"  # what is found has that name
         suffix = "mask" if volume.role is Role.MASK else "dseg"
         desc = f"_desc-{named_so}" if named_so else ""
         found.append(
@@ -266,6 +277,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
                 },
             )
         )
+    found += _tissues(outcome, space, common)
     # Fields belong to the scan's own world, unless the image was pulled before they were estimated.
     native = {"SpatialReference": _SCANNER, "SkullStripped": False}
     native = {k: v for k, v in {**common, **native}.items() if k != "Resolution"}
@@ -296,6 +308,42 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
             )
         )
     return found
+
+
+def _tissues(
+    outcome: Outcome, space: str, common: Mapping[str, Any]
+) -> list[tuple[str, Volume, dict[str, Any]]]:
+    """Labels and probabilities of tissues, where they were found."""
+    labels, *fractions = (outcome.state.get(slot) for slot in FOUND)
+    if labels is None:
+        return []
+    stem = f"{outcome.case.name}{space}"
+    found = [
+        (
+            f"{stem}_desc-tissues_dseg.nii.gz",
+            labels,
+            {
+                "Description": "tissue that a voxel of the brain holds most of",
+                "LabelNames": {str(n): names[0] for n, names in _TISSUES.items()},
+                **common,
+            },
+        )
+    ]
+    for (name, abbreviation), volume in zip(_TISSUES.values(), fractions, strict=True):
+        if volume is not None:
+            about = {"Description": f"{name}: share of the voxel", "LabelName": name, **common}
+            found.append((f"{stem}_label-{abbreviation}_probseg.nii.gz", volume, about))
+    return found
+
+
+def _lookup_table(path: Path, label_names: Mapping[str, str]) -> Path:
+    """What labels stand for, as BIDS has it: a table of their indices and names beside them."""
+    from .io.atomic import write_text
+
+    abbreviations = dict(_TISSUES.values())
+    rows = [f"{n}\t{name}\t{abbreviations[name]}" for n, name in label_names.items()]
+    text = "\n".join(["index\tname\tabbreviation", *rows]) + "\n"
+    return write_text(text, sidecar_path(path).with_suffix(".tsv"))
 
 
 def _image_name(outcome: Outcome, space: str, desc: str = "") -> str:

@@ -60,7 +60,8 @@ class Outcome:
         :data:`FOUND`; and what else came with the scan, in slots that begin
         with :data:`CARRIED`.
     kept : dict
-        By-products: ``bias_field``, ``template``, ...
+        By-products on the grid where they came off: ``bias_field``,
+        ``template``, ``tissue_gm``, ...
     steps : list of StepRecord
         What was done.
     warnings : list of str
@@ -241,7 +242,7 @@ def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any])
     for name, product in kept.items():
         if name in ("mask", "labels", *FOUND):
             state[name] = product
-        elif isinstance(product, Volume):
+        if isinstance(product, Volume) and name not in ("mask", "labels"):
             outcome.kept[name] = product
     if step.each:
         through = _arguments(entry, state).get("to")
@@ -268,6 +269,9 @@ def _overlay(step: Step, outcome: Outcome) -> Volume | None:
     if step.kind == "bias" and "bias_field" in outcome.kept:
         field_volume: Volume = outcome.kept["bias_field"]
         return field_volume if field_volume.grid.matches(image.grid) else None
+    if step.makes == "tissues":
+        found: Volume = outcome.state["tissues"]
+        return found
     template = outcome.kept.get("template")
     if step.name == "resample" and template is not None:
         from .steps.resample import resample

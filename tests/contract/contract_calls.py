@@ -34,8 +34,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 #: Kinds of engines that know heads only.
 _HEADS = ("brain", "registration")
 
+
+def knows_heads_only(step: Step) -> bool:
+    """Whether a step means nothing to anything but a head."""
+    return step.kind in _HEADS or step.makes == "tissues"
+
+
 STEPS = declare.names()
-QUICK = tuple(n for n in STEPS if declare.get(n).kind is None)
+QUICK = tuple(
+    n for n in STEPS if declare.get(n).kind is None and not knows_heads_only(declare.get(n))
+)
 ON_IMAGES = tuple(n for n in STEPS if declare.get(n).inputs[0].slot == "image")
 
 Where = tuple[str, str, str]
@@ -50,7 +58,8 @@ def wheres(name: str) -> list[Where]:
 
 def seen(step: Step, where: Where) -> Scene:
     """The scene that a step works on."""
-    return (head_scene if step.kind in _HEADS or step.kind == "dicom" else scene)(*where)
+    whole = knows_heads_only(step) or step.kind == "dicom"
+    return (head_scene if whole else scene)(*where)
 
 
 @functools.cache

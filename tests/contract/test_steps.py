@@ -29,7 +29,7 @@ from mriprep.core.slices import Slices, restack
 CASES = [(n, o, s) for n in STEPS for o in ORIENTATIONS for s in SPACINGS]
 CASES = [c for c in CASES if any(w[:2] == c[1:] for w in wheres(c[0]))]
 FIRST = {n: wheres(n)[0] for n in STEPS}
-MADE = {"image": Volume, "mask": Volume, "transform": Transform, "slices": Slices}
+MADE = {"image": Volume, "mask": Volume, "tissues": Volume, "transform": Transform, "slices": Slices}
 
 
 def calls(name, orientation, spacing):
@@ -75,7 +75,11 @@ def test_the_result_is_what_was_declared(name, orientation, spacing):
         else:
             assert isinstance(result, MADE[call.step.makes])
         if isinstance(result, Volume):
-            assert result.role.value == call.step.makes
+            assert call.step.slot(result) == call.step.makes
+            if call.step.makes in tuple(Role):
+                assert result.role.value == call.step.makes
+            if call.step.makes == "tissues":
+                assert result.role is Role.LABELS
         for volume in volumes_of(result):
             assert volume.data.dtype.kind in ("b" if volume.role is Role.MASK else "iuf")
             assert np.isfinite(volume.data).all(), where_of(call)

@@ -53,6 +53,15 @@ def command_of(step: Step) -> click.Command:
         )
     if step.kind == "bias":
         params.append(click.Option(["--field"], type=_FILE, help="Write the bias field here too."))
+    if step.makes == "tissues":
+        params.append(
+            click.Option(
+                ["--probabilities"],
+                type=_FILE,
+                metavar="FOLDER",
+                help="Write what each voxel holds here too: label-CSF_probseg.nii.gz, GM, WM.",
+            )
+        )
     return click.Command(
         step.name,
         callback=lambda **given: _run(step, **given),
@@ -203,6 +212,8 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         from mriprep.api import write
 
         written.append(write(kept["bias_field"], given["field"]))
+    if given.get("probabilities") is not None:
+        written += _probabilities(kept, given["probabilities"])
     from mriprep.derivatives import step_record
 
     about = {"seconds": round(seconds, 3), "warnings": said, "facts": facts}
@@ -212,6 +223,14 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     click.echo(f"wrote {', '.join(str(p) for p in paths[:3])}{more}", err=True)
     if code := doubted([w for w in said if isinstance(w, Doubt)]):
         click.get_current_context().exit(code)
+
+
+def _probabilities(kept: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Probabilities of tissues, a file each."""
+    from mriprep.api import write
+
+    found = {n.removeprefix("tissue_").upper(): v for n, v in kept.items() if isinstance(v, Volume)}
+    return [write(v, folder / f"label-{name}_probseg.nii.gz") for name, v in found.items()]
 
 
 def _shown_at_work(

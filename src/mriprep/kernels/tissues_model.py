@@ -53,20 +53,20 @@ class Model:
 
     def densities(self, values: Doubles) -> Doubles:
         """Likelihood of intensities (N,) in each state, (N, STATES)."""
-        from scipy.stats import norm
+        from scipy.special import ndtr
 
+        scaled = (values[:, None] - self.means) / self.deviations
+        below = ndtr(scaled)
         out = np.empty((values.size, STATES))
         for s, (a, b) in enumerate(PAIRS):
             if a == b:
-                out[:, s] = norm.pdf(values, self.means[a], self.deviations[a])
+                bell = np.exp(-0.5 * scaled[:, a] ** 2)
+                out[:, s] = bell / (np.sqrt(2 * np.pi) * self.deviations[a])
                 continue
             # All fractions of the two are as likely; noise as of the one nearer by.
             low, high = (a, b) if self.means[a] < self.means[b] else (b, a)
             width = max(self.means[high] - self.means[low], 1e-12)
-            out[:, s] = (
-                norm.cdf(values, self.means[low], self.deviations[low])
-                - norm.cdf(values, self.means[high], self.deviations[high])
-            ).clip(0) / width
+            out[:, s] = (below[:, low] - below[:, high]).clip(0) / width
         return out
 
     def table(self, values: Doubles) -> Floats:
@@ -198,12 +198,16 @@ def edges(low: float, high: float) -> Doubles:
     return middles
 
 
-def pull(beta: float) -> Floats:
-    """How much states like each other as neighbours, (STATES, STATES): by what they hold."""
+def pull(beta: float, apart_from_csf: float = 0.0) -> Floats:
+    """How much states like each other as neighbours, (STATES, STATES): by what they hold.
+
+    `apart_from_csf`: how little CSF and WM do, beyond that.
+    """
     held = np.zeros((STATES, 3))
     for s, (a, b) in enumerate(PAIRS):
         held[s, a] += 0.5
         held[s, b] += 0.5
     apart = np.abs(held[:, None] - held[None]).sum(axis=2) / 2
-    return (beta * (1 - apart)).astype(np.float32)
+    meets = np.outer(held[:, 0], held[:, 2])
+    return (beta * (1 - apart) - apart_from_csf * (meets + meets.T)).astype(np.float32)
 

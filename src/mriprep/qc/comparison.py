@@ -61,6 +61,9 @@ def compare(record: StepRecord, ident: str, moves: bool) -> Comparison | None:
         return None
     field: tuple[Picture, ...] = ()
     ends = ("", "")
+    if record.makes == "tissues":
+        shown = figures.pictures(after, after.window, edges=True, levels=figures.TISSUES)
+        return Comparison(ident, record.name, shown, mask_shown=False, edges_of="tissues")
     if after.overlay is not None and not moves:
         field, limit = figures.field_pictures(after)
         ends = (f"÷ {limit:.2f}", f"× {limit:.2f}")

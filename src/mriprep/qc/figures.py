@@ -23,6 +23,8 @@ SIDES = {
 LONGEST = 384
 #: Of a field that multiplies intensities: below 1, 1, above 1.
 FIELD_COLOURS = ("#2166ac", "#67a9cf", "#f7f7f7", "#ef8a62", "#b2182b")
+#: Between CSF and grey matter, and grey and white matter, in labels of tissues.
+TISSUES = (1.5, 2.5)
 #: Steps of a path per pixel: its numbers are whole, which keeps it short.
 _FINE = 4
 _QUALITY = 88
@@ -84,7 +86,9 @@ class Tile:
 Window = tuple[float, float]
 
 
-def pictures(shot: Snapshot, window: Window, *, edges: bool = False) -> tuple[Picture, ...]:
+def pictures(
+    shot: Snapshot, window: Window, *, edges: bool = False, levels: tuple[float, ...] | None = None
+) -> tuple[Picture, ...]:
     """The three planes of a snapshot in grey, with its mask's outline.
 
     Parameters
@@ -95,8 +99,12 @@ def pictures(shot: Snapshot, window: Window, *, edges: bool = False) -> tuple[Pi
         The intensities that are black and white.
     edges : bool
         Whether the overlay is an image whose edges are to be drawn.
+    levels : tuple of float, optional
+        Where in the overlay edges are, for labels; found in it otherwise.
     """
-    levels = _levels(shot.overlay) if edges and shot.overlay is not None else ()
+    smooth = _smooth if levels is None else np.asarray
+    if levels is None:
+        levels = _levels(shot.overlay) if edges and shot.overlay is not None else ()
     shown = []
     for name in PLANES:
         plane = shot.image.planes[name]
@@ -104,7 +112,7 @@ def pictures(shot: Snapshot, window: Window, *, edges: bool = False) -> tuple[Pi
         if shot.mask is not None:
             mask = outline(shot.mask.planes[name], (0.5,))
         if levels and shot.overlay is not None:
-            edge = outline(_smooth(shot.overlay.planes[name]), levels, shortest=16)
+            edge = outline(smooth(shot.overlay.planes[name]), levels, shortest=16)
         shown.append(_picture(shot.image, name, _grey(plane, window), mask, edge))
     return tuple(shown)
 

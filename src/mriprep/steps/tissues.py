@@ -14,7 +14,7 @@ from mriprep.declare import Citation, Image, Mask, Tissues, Unit, keep, step
 
 from . import _tissues_prior as prior_of
 from ._common import BoolImage, FloatImage, on_grid, varied
-from ._tissues import ORDERS, WEAK, Parted, looks_like, part
+from ._tissues import ORDERS, Parted, looks_like, part
 
 #: Names of the labels, and of the probabilities that are kept: 1, 2, 3.
 NAMES = ("csf", "gm", "wm")
@@ -88,10 +88,9 @@ def tissues(
         Which tissue is bright. ``auto``: what the scan's file says, else by
         how it looks.
     prior : {"auto", "template", "depth"}
-        What is expected where: by the template (registered to, without
-        `transform`), or by the depth below the brain's surface. ``auto``:
-        the template with `transform`, and where intensities hardly tell the
-        tissues apart (FLAIR, PDw).
+        What is expected where: by the template (which is registered to,
+        without `transform`), or by the depth below the brain's surface.
+        ``auto``: the template with `transform`, depth without.
     smoothness : float
         How much neighbours are taken to be of one tissue.
     bias_fwhm : float
@@ -128,7 +127,7 @@ def tissues(
     box = _Box.of(image.grid, inside)
     brain, held = box.cut(values), box.cut(inside)
     kind, decided = _contrast(image, contrast, brain, held, box.grid.spacing)
-    places, by = _places(image, mask, transform, prior, kind, box)
+    places, by = _places(image, mask, transform, prior, box)
     found = part(
         brain,
         held,
@@ -241,7 +240,6 @@ def _places(
     mask: Volume,
     transform: Transform | None,
     prior: str,
-    kind: str,
     box: _Box,
 ) -> tuple[prior_of.Places | None, str]:
     """What is expected where, and by what; None for depth."""
@@ -252,7 +250,7 @@ def _places(
     way = prior_of.way(image, transform) if transform is not None else None
     if way is not None:
         return prior_of.by_template(box.grid, way), "template"
-    if prior == "auto" and kind not in WEAK:
+    if prior == "auto":
         return None, "depth"
     way, score = prior_of.registered(image, mask)
     if way is not None:
