@@ -29,7 +29,13 @@ from mriprep.core.slices import Slices, restack
 CASES = [(n, o, s) for n in STEPS for o in ORIENTATIONS for s in SPACINGS]
 CASES = [c for c in CASES if any(w[:2] == c[1:] for w in wheres(c[0]))]
 FIRST = {n: wheres(n)[0] for n in STEPS}
-MADE = {"image": Volume, "mask": Volume, "tissues": Volume, "transform": Transform, "slices": Slices}
+MADE = {
+    "image": Volume,
+    "mask": Volume,
+    "tissues": Volume,
+    "transform": Transform,
+    "slices": Slices,
+}
 
 
 def calls(name, orientation, spacing):

@@ -25,8 +25,8 @@ _FLOOR = 1e-4
 USUAL = (0.08, 0.15, 0.35, 0.15, 0.27)
 #: CSF varies more than GM and WM, at most by this factor: else it takes in what is half GM.
 _WIDEST = 2.0
-#: In FLAIR GM is brighter than WM by this factor at least.
-_FLAIR_RATIO = 1.12
+#: Of GM and WM, one is brighter than the other by this factor at least.
+LEAST_RATIO = 1.12
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,19 @@ class Model:
         Of each state; sum 1.
     usual : float
         How much of the shares is what brains usually have, not what is seen.
-    ratio : float
-        GM relative to WM, both measured from CSF, at least; 0 for no limit.
+    bright : int
+        The brighter of GM (1) and WM (2); brighter by :data:`LEAST_RATIO` at least.
+    fluid_dark : bool
+        Whether that is measured from CSF, as in FLAIR, where only the distance
+        from fluid has a scale; else from 0.
     """
 
     means: Doubles
     deviations: Doubles
     shares: Doubles
     usual: float = 0.3
-    ratio: float = 0.0
+    bright: int = 2
+    fluid_dark: bool = False
 
     def densities(self, values: Doubles) -> Doubles:
         """Likelihood of intensities (N,) in each state, (N, STATES)."""
@@ -83,7 +87,8 @@ class Model:
         for tissue, beyond in ends:
             floor[beyond] *= 0.01
             floor[np.ix_(beyond, [PURE[tissue]])] = _FLOOR / spread
-        return np.log(density + floor).astype(np.float32)
+        logs: Floats = np.log(density + floor).astype(np.float32)
+        return logs
 
     def fractions(self, values: Doubles) -> Floats:
         """What a voxel of each intensity holds in each state, (BINS, STATES, 3)."""
@@ -116,12 +121,15 @@ class Model:
             deviations[tissue] += rate * (spread - deviations[tissue])
         shares = counts.sum(axis=0) / max(counts.sum(), 1e-12)
         shares = (1 - self.usual) * shares + self.usual * np.asarray(USUAL)
-        if self.ratio:
-            gm, wm = means[1:] - means[0]
-            if gm < self.ratio * wm:
-                wm = (gm + wm) / (1 + self.ratio)
-                means[1:] = means[0] + self.ratio * wm, means[0] + wm
-        return replace(self, means=means, deviations=deviations, shares=shares / shares.sum()).tied()
+        dark = 3 - self.bright
+        origin = means[0] if self.fluid_dark else 0.0
+        much, little = means[self.bright] - origin, means[dark] - origin
+        if much < LEAST_RATIO * little:  # one peak taken for two: kept apart about its middle
+            little = (much + little) / (1 + LEAST_RATIO)
+            means[self.bright], means[dark] = origin + LEAST_RATIO * little, origin + little
+        return replace(
+            self, means=means, deviations=deviations, shares=shares / shares.sum()
+        ).tied()
 
     def tied(self) -> Model:
         """Deviations of GM and WM within a ratio of each other, and none nothing."""
@@ -149,7 +157,9 @@ def first_guess(values: Doubles, counts: Doubles, order: tuple[int, int, int]) -
     means = np.empty(3)
     means[list(order)] = centres
     gap = np.diff(np.sort(centres)).min()
-    model = Model(means, np.full(3, max(gap / 4, 1e-6)), np.full(STATES, 1 / STATES)).tied()
+    bright = 2 if order.index(2) > order.index(1) else 1
+    deviations = np.full(3, max(gap / 4, 1e-6))
+    model = Model(means, deviations, np.full(STATES, 1 / STATES), bright=bright).tied()
     return fitted(model, values, counts)
 
 
@@ -164,6 +174,7 @@ def fitted(model: Model, values: Doubles, counts: Doubles, rounds: int = 40) -> 
 
 
 def kmeans(values: Doubles, counts: Doubles, centres: Doubles) -> Doubles:
+    """Centres of the clusters of a histogram, from some to begin with; a sum of squares is least."""
     for _ in range(50):
         near = np.abs(values[:, None] - centres).argmin(axis=1)
         new = np.array([
@@ -178,7 +189,7 @@ def kmeans(values: Doubles, counts: Doubles, centres: Doubles) -> Doubles:
 
 
 def _flair(values: Doubles, counts: Doubles) -> Model:
-    """Fluid is dark; grey and white matter are one peak, white its darker side."""
+    """Fluid is dark; grey and white matter are one peak or two, white the darker: what fits best of many."""
     from scipy import ndimage
 
     share = np.cumsum(counts) / counts.sum()
@@ -187,9 +198,20 @@ def _flair(values: Doubles, counts: Doubles) -> Model:
     smooth[values < (dark + bright) / 2] = 0
     peak = float(values[smooth.argmax()])
     gap = peak - dark
-    means = np.array([dark, peak + 0.12 * gap, peak - 0.06 * gap])
-    deviations = np.array([gap / 8, gap / 14, gap / 14])
-    return Model(means, deviations, np.array(USUAL), 0.5, _FLAIR_RATIO)
+    best, most = None, -np.inf
+    # Whether the peak is grey matter, white, or both, only the whole shape tells.
+    for white in np.arange(0.80, 1.01, 0.04):
+        for ratio in (LEAST_RATIO, 1.18, 1.25):
+            for spread in (0.03, 0.05, 0.08, 0.12):
+                means = dark + gap * np.array([0, ratio * white, white])
+                deviations = gap * np.array([0.12, spread, spread])
+                model = Model(means, deviations, np.array(USUAL), 0.5, 1, True)
+                likelihood = (model.densities(values) * model.shares).sum(axis=1)
+                score = float(counts @ np.log(likelihood + 1e-6 / np.ptp(values)))
+                if score > most:
+                    best, most = model, score
+    assert best is not None
+    return best
 
 
 def edges(low: float, high: float) -> Doubles:
@@ -209,5 +231,5 @@ def pull(beta: float, apart_from_csf: float = 0.0) -> Floats:
         held[s, b] += 0.5
     apart = np.abs(held[:, None] - held[None]).sum(axis=2) / 2
     meets = np.outer(held[:, 0], held[:, 2])
-    return (beta * (1 - apart) - apart_from_csf * (meets + meets.T)).astype(np.float32)
-
+    likes = beta * (1 - apart) - apart_from_csf * (meets + meets.T)
+    return np.asarray(likes, np.float32)

@@ -30,6 +30,8 @@ WEAK = ("FLAIR", "PDw")
 #: Between fluid and cortex, FLAIR passes through what white matter looks like: fluid and white matter
 #: are no neighbours there, most often.
 _RIM = 0.5
+#: Neighbours say more where intensities say less, by this factor.
+_MORE = 1.5
 
 #: Shading is fitted to sums over blocks of about this size, mm.
 _BLOCK_MM = 8.0
@@ -101,7 +103,9 @@ def part(
     # As much in all, nearer neighbours more.
     weights = 1 / np.asarray(spacing)
     weights = (weights * 3 / weights.sum()).astype(np.float32)
-    attraction = pull(smoothness, _RIM if contrast == "FLAIR" else 0.0)
+    attraction = pull(
+        smoothness * (_MORE if contrast in WEAK else 1), _RIM if contrast == "FLAIR" else 0.0
+    )
 
     loops.binned(values, mask, lattice, step, low, high, bins)
     model = first_guess(centres, _histogram(bins[mask]), ORDERS[contrast])

@@ -7,6 +7,7 @@ template can say.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -181,8 +182,8 @@ def checked(transform: object) -> Transform:
     return transform
 
 
-def _triple(numbers: object) -> tuple[int, int, int]:
-    x, y, z = numbers  # type: ignore[misc, attr-defined]
+def _triple(numbers: Sequence[int]) -> tuple[int, int, int]:
+    x, y, z = numbers
     return x, y, z
 
 

@@ -14,16 +14,16 @@ from mriprep.declare import Citation, Image, Mask, Tissues, Unit, keep, step
 
 from . import _tissues_prior as prior_of
 from ._common import BoolImage, FloatImage, on_grid, varied
-from ._tissues import ORDERS, Parted, looks_like, part
+from ._tissues import ORDERS, WEAK, Parted, looks_like, part
 
 #: Names of the labels, and of the probabilities that are kept: 1, 2, 3.
 NAMES = ("csf", "gm", "wm")
 #: Fewer voxels than these cannot be told apart.
 LEAST = 100
 #: Grey and white matter nearer to each other than this, in their deviations, are doubtful.
-_LEAST_CONTRAST = 1.0
+_LEAST_CONTRAST = 0.5
 #: Of a brain, the share that grey and white matter have at least.
-_LEAST_SHARE = 0.02
+_LEAST_SHARE = 0.1
 
 
 @step(
@@ -65,7 +65,7 @@ def tissues(
     *,
     contrast: Literal["auto", "T1w", "T1c", "T2w", "FLAIR", "PDw"] = "auto",
     prior: Literal["auto", "template", "depth"] = "auto",
-    smoothness: Annotated[float, Ge(0), Le(1)] = 0.2,
+    smoothness: Annotated[float, Ge(0), Le(2)] = 0.4,
     bias_fwhm: Annotated[float, Ge(0), Le(200), Unit("mm")] = 22.0,
 ) -> Tissues:
     """Find cerebrospinal fluid, grey and white matter.
@@ -128,6 +128,11 @@ def tissues(
     brain, held = box.cut(values), box.cut(inside)
     kind, decided = _contrast(image, contrast, brain, held, box.grid.spacing)
     places, by = _places(image, mask, transform, prior, box)
+    if kind in WEAK and by == "depth":
+        _say(
+            f"tissues: {kind} hardly tells grey from white matter; give `transform`, what register"
+            " finds to MNI152, or prior=template, for what is expected where"
+        )
     found = part(
         brain,
         held,
@@ -167,13 +172,17 @@ class _Box:
 
     def cut(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The box of an array, with a margin of a voxel of zeros."""
-        turned = data.transpose(self.order)[tuple(slice(None, None, -1 if f else 1) for f in self.flip)]
+        turned = data.transpose(self.order)[
+            tuple(slice(None, None, -1 if f else 1) for f in self.flip)
+        ]
         return np.pad(turned[tuple(slice(a, b) for a, b in self.ends)], 1)
 
     def back(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """An array of the box where it came from; 0 elsewhere."""
         out = np.zeros(self.whole.shape, data.dtype)
-        turned = out.transpose(self.order)[tuple(slice(None, None, -1 if f else 1) for f in self.flip)]
+        turned = out.transpose(self.order)[
+            tuple(slice(None, None, -1 if f else 1) for f in self.flip)
+        ]
         turned[tuple(slice(a, b) for a, b in self.ends)] = data[1:-1, 1:-1, 1:-1]
         return out
 
@@ -194,8 +203,9 @@ def _intensities(image: Volume, inside: BoolImage) -> tuple[FloatImage, bool]:
     if low == high:
         low, high = float(known.min()), float(known.max())
     offset = min(low, 0.0)
-    scaled = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    scaled = ((scaled - offset) / (high - offset)).astype(np.float32)
+    values[~np.isfinite(values)] = np.nan
+    # In double precision: intensities may be near the ends of what single holds.
+    scaled = ((values.astype(np.float64) - offset) / (high - offset)).astype(np.float32)
     if count:
         _say(
             f"tissues: {count} voxels of the mask are NaN or infinite; taken to be as those around"
