@@ -22,6 +22,8 @@ from mriprep.core import (
 )
 from mriprep.declare import keeping
 from mriprep.phantom import head
+from mriprep.recipe import load
+from mriprep.session import execute_session
 from mriprep.steps.tissues import NAMES
 
 
@@ -257,9 +259,11 @@ def test_in_a_recipe_they_go_where_the_image_goes(tmp_path):
 def test_in_a_session_they_are_the_references():
     t1, flair = phantom("T1w", 4.0), phantom("FLAIR", 4.0)
     recipe = {"name": "both", "session": {}, "steps": ["tissues", {"resample": {"spacing": 4.0}}]}
-    case = mp.Case({"T1w": t1.image, "FLAIR": flair.image}, name="sub-1")
-    run = mp.recipe(recipe)(case, mask={"T1w": t1.brain})
-    of = {c: [s.name for s in o.steps] for c, o in run.outcome.outcomes.items()}
+    case = mp.Case("sub-1", {"T1w": t1.image, "FLAIR": flair.image})
+    done = execute_session(load(recipe), case, given={"T1w": {"mask": t1.brain}})
+    assert done.failure is None
+    of = {c: [s.name for s in o.steps] for c, o in done.outcomes.items()}
     assert "tissues" in of["T1w"]
     assert "tissues" not in of["FLAIR"]
-    assert "tissues" not in run.outcome.outcomes["FLAIR"].state
+    assert done.main.state["tissues"].grid.matches(done.main.image.grid)
+    assert "tissues" not in done.outcomes["FLAIR"].state
