@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,11 @@ from annotated_types import Ge, Le
 from mriprep.core import DoubtWarning, Grid, InputError, MriprepWarning, Role, Transform, Volume
 from mriprep.declare import Citation, Image, Mask, Tissues, Unit, keep, step
 
-from . import _tissues_prior as prior_of
 from ._common import BoolImage, FloatImage, on_grid, varied
-from ._tissues import ORDERS, WEAK, Parted, looks_like, part
+
+if TYPE_CHECKING:  # they bring in numba, which listings of steps do without
+    from ._tissues import Parted
+    from ._tissues_prior import Places
 
 #: Names of the labels, and of the probabilities that are kept: 1, 2, 3.
 NAMES = ("csf", "gm", "wm")
@@ -114,6 +116,8 @@ def tissues(
     DoubtWarning
         If grey and white matter can hardly be told apart.
     """
+    from ._tissues import WEAK, part
+
     on_grid(mask, image.grid, "tissues")
     inside = np.asarray(mask.data)
     count = int(inside.sum())
@@ -234,6 +238,8 @@ def _contrast(
     image: Volume, wanted: str, brain: FloatImage, held: BoolImage, spacing: tuple[float, ...]
 ) -> tuple[str, str]:
     """The contrast, and by what it was decided."""
+    from ._tissues import ORDERS, looks_like
+
     named = str(image.meta.get("contrast") or "")
     if wanted != "auto":
         return wanted, "as told"
@@ -251,8 +257,10 @@ def _places(
     transform: Transform | None,
     prior: str,
     box: _Box,
-) -> tuple[prior_of.Places | None, str]:
+) -> tuple[Places | None, str]:
     """What is expected where, and by what; None for depth."""
+    from . import _tissues_prior as prior_of
+
     if transform is not None:
         transform = prior_of.checked(transform)
     if prior == "depth":
