@@ -19,8 +19,10 @@ from mriprep.snapshot import PLANES, Histogram, take
 
 def pixels(src):
     head, _, body = src.partition(",")
-    assert head == "data:image/jpeg;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))).astype(float)
+    assert head == "data:image/webp;base64"
+    colours = np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))).astype(float)
+    grey = np.ptp(colours, axis=-1).max() < 2
+    return colours[..., 0] if grey else colours
 
 
 def polylines(path):

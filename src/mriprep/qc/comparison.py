@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mriprep.record import StepRecord
-from mriprep.run import Outcome
-from mriprep.snapshot import Histogram, Snapshot, middle, take
+from mriprep.snapshot import Histogram, Snapshot
 
 from . import figures
 from .figures import Picture, Window
@@ -42,6 +41,14 @@ class Comparison:
     plots: tuple[Plot, ...] = ()
     mask_shown: bool = True
     edges_of: str = "template"
+    names: tuple[str, str] = ("Before", "After")
+    same_place: bool = True
+
+    @property
+    def slides(self) -> bool:
+        """Whether before and after show the same place, so that one can be drawn over the other."""
+        shapes = [[(p.width, p.height) for p in shown] for shown in (self.before, self.after)]
+        return self.same_place and shapes[0] == shapes[1]
 
     @property
     def has_mask(self) -> bool:
@@ -60,25 +67,25 @@ def compare(record: StepRecord, ident: str, moves: bool) -> Comparison | None:
     if before is None or after is None:
         return None
     field: tuple[Picture, ...] = ()
-    ends = ("", "")
+    factors = ("", "")
     if record.makes == "tissues":
         shown = figures.pictures(after, after.window, edges=True, levels=figures.TISSUES)
         return Comparison(ident, record.name, shown, mask_shown=False, edges_of="tissues")
     if after.overlay is not None and not moves:
         field, limit = figures.field_pictures(after)
-        ends = (f"÷ {limit:.2f}", f"× {limit:.2f}")
+        factors = (f"÷ {limit:.2f}", f"× {limit:.2f}")
     if _alike(before, after):
         shown = figures.pictures(after, after.window)
-        return Comparison(ident, record.name, shown, field=field, field_ends=ends)
+        return Comparison(ident, record.name, shown, field=field, field_ends=factors)
     same = moves or _same_scale(before, after)
     if same:
         window = _both(before.window, after.window)
         windows = (window, window)
-        said = "both from {} (black) to {} (white)".format(*_ends(window))
+        said = "both from {} (black) to {} (white)".format(*ends(window))
     else:
         windows = (before.window, after.window)
         said = " · ".join(
-            "{} from {} (black) to {} (white)".format(when, *_ends(w))
+            "{} from {} (black) to {} (white)".format(when, *ends(w))
             for when, w in zip(("before", "after"), windows, strict=True)
         )
     edges = after.overlay is not None and moves
@@ -88,27 +95,12 @@ def compare(record: StepRecord, ident: str, moves: bool) -> Comparison | None:
         after=figures.pictures(after, windows[1], edges=edges),
         before=figures.pictures(before, windows[0]),
         field=field,
-        field_ends=ends,
+        field_ends=factors,
         windows=said,
         plots=_plots(before, after, same),
         mask_shown=not edges,
-    )
-
-
-def overview(outcome: Outcome) -> Comparison:
-    """The scan as it came and as it went; as it came alone, where the first step stopped."""
-    shots = [s.snapshots for s in outcome.steps if "before" in s.snapshots]
-    if not shots:
-        scan = outcome.case[outcome.contrast]
-        only = take(scan, middle(scan))
-        return Comparison("overview", "the scan", figures.pictures(only, only.window))
-    before, after = shots[0]["before"], shots[-1]["after"]
-    return Comparison(
-        "overview",
-        "the whole run",
-        after=figures.pictures(after, after.window),
-        before=() if _alike(before, after) else figures.pictures(before, before.window),
-        mask_shown=False,
+        same_place=record.pulled is None
+        and record.before.reoriented("RAS").matches(record.after.reoriented("RAS")),
     )
 
 
@@ -148,11 +140,11 @@ def _plots(before: Snapshot, after: Snapshot, same: bool) -> tuple[Plot, ...]:
     if same:
         window, top = _both(*ranges), max(tops)
         first, second = (figures.bars(h, window, top, PLOT) for h in histograms)
-        return (Plot(second, first, *_ends(window), "Histogram before and after"),)
+        return (Plot(second, first, *ends(window), "Histogram before and after"),)
     shown = [figures.bars(h, r, t, PLOT) for h, r, t in zip(histograms, ranges, tops, strict=True)]
     return (
-        Plot("", shown[0], *_ends(ranges[0]), "Histogram before"),
-        Plot(shown[1], "", *_ends(ranges[1]), "Histogram after"),
+        Plot("", shown[0], *ends(ranges[0]), "Histogram before"),
+        Plot(shown[1], "", *ends(ranges[1]), "Histogram after"),
     )
 
 
@@ -162,7 +154,7 @@ def _top(histogram: Histogram) -> float:
     return float(min(density.max(), 3 * np.percentile(density, 90))) or 1.0
 
 
-def _ends(window: Window) -> tuple[str, str]:
+def ends(window: Window) -> tuple[str, str]:
     """The two ends of a range of intensities, no finer than the range needs."""
     low, high = window
     digits = max(0, 2 - int(np.floor(np.log10(high - low))))

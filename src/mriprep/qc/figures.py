@@ -27,7 +27,7 @@ FIELD_COLOURS = ("#2166ac", "#67a9cf", "#f7f7f7", "#ef8a62", "#b2182b")
 TISSUES = (1.5, 2.5)
 #: Steps of a path per pixel: its numbers are whole, which keeps it short.
 _FINE = 4
-_QUALITY = 88
+_QUALITY = 82
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,26 @@ class Picture:
 
 @dataclass(frozen=True)
 class Tile:
-    """One small slice of a contact sheet; `label` says where it lies."""
+    """One small slice of a contact sheet.
+
+    Parameters
+    ----------
+    src : str
+        The image as a data URI.
+    width, height : int
+        In pixels.
+    label : str
+        Where it lies.
+    lines : tuple of (str, str)
+        Outlines upon it: a class of lines, and the data of an SVG path in
+        quarters of a pixel.
+    """
 
     src: str
     width: int
     height: int
     label: str
+    lines: tuple[tuple[str, str], ...] = ()
 
 
 Window = tuple[float, float]
@@ -160,6 +174,19 @@ def tiles(slices: Slices, most: int = 24, side: int = 110) -> tuple[Tile, ...]:
     return tuple(shown)
 
 
+def tile(
+    pixels: Plane,
+    window: Window,
+    plane: str,
+    at: float,
+    lines: tuple[tuple[str, str], ...] = (),
+) -> Tile:
+    """A slice (H, W) of square pixels as a tile that says where it lies (mm along its axis)."""
+    height, width = pixels.shape
+    src = _uri(_grey(pixels, window), (width, height))
+    return Tile(src, width, height, f"{'xyz'[PLANES[plane]]} {_mm(at)}", lines)
+
+
 def outline(plane: Plane, levels: Sequence[float], *, shortest: float = 0) -> str:
     """Where a plane crosses the levels, as the data of an SVG path.
 
@@ -180,6 +207,8 @@ def outline(plane: Plane, levels: Sequence[float], *, shortest: float = 0) -> st
     """
     import contourpy
 
+    if np.nanmax(plane, initial=-np.inf) <= min(levels, default=0):
+        return ""
     # A border of the lowest value closes what the picture's edge cuts.
     padded = np.pad(np.nan_to_num(plane), 1, constant_values=float(np.nanmin(plane, initial=0)))
     generator = contourpy.contour_generator(z=padded)
@@ -263,8 +292,8 @@ def _uri(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> str:
         # A box is the mean of what it covers, and where it enlarges shows voxels as they are.
         image = image.resize(size, Image.Resampling.BOX)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    image.save(buffer, "WEBP", quality=_QUALITY, method=2)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _mm(value: float) -> str:

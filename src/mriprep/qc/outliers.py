@@ -22,12 +22,14 @@ OWN_MIDDLE = 8
 #: All measures together are judged from this many images on.
 FEWEST_TOGETHER = 20
 #: Chance that any measure of an image without fault is told of, and that all together are.
-FALSE_ALARMS = 0.02
+FALSE_ALARMS = 0.015
 FALSE_ALARMS_TOGETHER = 0.005
 #: Whatever the numbers say, nearer than this to the middle is not told of (robust z).
 LEAST_Z = 4.0
 #: Differences below this share of the usual value are of no interest, however alike images are.
 SMALLEST_SHARE = 0.01
+#: From this many images on it can be told whether a measure is skewed.
+SKEWNESS_KNOWN = 60
 #: No image is given more reasons than this; the farthest come first.
 MOST = 6
 
@@ -142,27 +144,41 @@ def _table(qualities: Sequence[Mapping[str, Any]]) -> tuple[list[str], Array]:
 
 
 def _robust_z(values: Array, places: Sequence[str]) -> Array:
-    """How far each value lies from its place's middle, in spreads of all; 0 where there is none."""
-    v, floor = _evenly(values)
-    middles = np.full(len(v), np.nanmedian(v))
-    at = np.array(places)
-    for place in set(places):
-        here = (at == place) & np.isfinite(v)
+    """How far each value lies from its place's middle, in spreads of all; 0 where there is none.
+
+    Values that are skewed to the right are taken by their logarithms. Of few
+    images the skewness is not known well: the nearer of both counts.
+    """
+    finite = values[np.isfinite(values)]
+    z = _away(values, places, SMALLEST_SHARE * abs(float(np.median(finite))))
+    skewed = _skewness(finite)
+    if skewed <= 0 or (finite <= 0).any():
+        return z
+    logarithms = _away(np.log(values), places, SMALLEST_SHARE)
+    if len(finite) < SKEWNESS_KNOWN:
+        return np.where(np.abs(logarithms) < np.abs(z), logarithms, z)
+    return logarithms if skewed > abs(_skewness(np.log(finite))) else z
+
+
+def _away(values: Array, places: Sequence[str], floor: float) -> Array:
+    """Distances from the middle of a value's place, in spreads; none is below the floor."""
+    middles = np.full(len(values), np.nanmedian(values))
+    at, there = np.array(places), np.isfinite(values)
+    own = {place: (at == place) & there for place in set(places)}
+    for here in own.values():
         if here.sum() >= OWN_MIDDLE:
-            middles[here] = np.median(v[here])
-    away = v - middles
-    told = away[np.isfinite(away)]
-    spread = _qn(told)
+            middles[here] = np.median(values[here])
+    away = values - middles
+    spread = _qn(away[there])
     if spread == 0:  # more than half of all are equal
-        spread = 1.2533 * float(np.abs(told).mean())
-    # A place whose images differ more among each other is measured by its own spread.
-    spreads = np.full(len(v), spread)
-    for place in set(places):
-        here = (at == place) & np.isfinite(v)
+        spread = 1.2533 * float(np.abs(away[there]).mean())
+    spreads = np.full(len(values), spread)
+    for here in own.values():
+        # A place whose images differ more among each other is measured by its own spread.
         if here.sum() >= 2 * OWN_MIDDLE:
             spreads[here] = max(spread, _qn(away[here]))
     spreads = np.maximum(spreads, floor)
-    z: Array = np.where(np.isfinite(away) & (spreads > 0), away / np.where(spreads > 0, spreads, 1), 0)
+    z: Array = np.where(there & (spreads > 0), away / np.where(spreads > 0, spreads, 1), 0)
     return z
 
 
@@ -185,14 +201,6 @@ def _qn(values: Array) -> float:
     few = {2: 0.399, 3: 0.994, 4: 0.512, 5: 0.844, 6: 0.611, 7: 0.857, 8: 0.669, 9: 0.872}
     share = few.get(n, n / (n + (1.4 if n % 2 else 3.8)))
     return 2.2191 * share * float(np.partition(gaps, rank)[rank])
-
-
-def _evenly(values: Array) -> tuple[Array, float]:
-    """Values, or their logarithms where these lie more evenly about the middle; and what matters."""
-    finite = values[np.isfinite(values)]
-    if (finite > 0).all() and abs(_skewness(finite)) > abs(_skewness(np.log(finite))):
-        return np.log(values), SMALLEST_SHARE
-    return values, SMALLEST_SHARE * abs(float(np.median(finite)))
 
 
 def _skewness(values: Array) -> float:
@@ -280,34 +288,29 @@ def _together(
     if n < FEWEST_TOGETHER or useful.sum() < 3:
         return [None] * n
     distances, limits = _robpca(np.clip(z[:, useful], -8, 8))
-    found: list[dict[str, Any] | None] = []
+    found: list[dict[str, Any] | None] = [None] * n
     titles = [title_of(m, known) for m, u in zip(names, useful, strict=True) if u]
     for row in range(n):
-        over = distances[:, row] / limits
-        worst = int(np.argmax(over))
-        if over[worst] <= 1:
-            found.append(None)
+        worst = int(np.argmax(distances[:, row] / limits))
+        distance, limit = float(distances[worst, row]), float(limits[worst])
+        if distance <= limit:
             continue
         most = np.argsort(-np.abs(z[row, useful]))[:3]
         told = ", ".join(f"{titles[c]} ({z[row, useful][c]:+.1f})" for c in most)
-        what = "unusual", "do not go together as they do"
-        found.append(
-            {
-                "code": "cohort-together",
-                "level": "look",
-                "says": f"Taken together, its metrics are {what[0]}"
-                if worst == 0
-                else f"Its metrics {what[1]}",
-                "metric": None,
-                "value": round(float(distances[worst, row]), 2),
-                "limit": round(float(limits[worst]), 2),
-                "picture": "metrics",
-            }
+        what = (
+            "Taken together, its metrics are unusual",
+            "Its metrics do not go together as usual",
         )
-        found[-1]["says"] += (  # type: ignore[index,operator]
-            f" among the {n} {group.contrast} images: distance {distances[worst, row]:.1f}, usual"
-            f" is up to {limits[worst]:.1f}; most by {told}".replace("-", "−")
-        )
+        found[row] = {
+            "code": "cohort-together",
+            "level": "look",
+            "says": f"{what[worst]} among the {n} {group.contrast} images: distance {distance:.1f},"
+            f" usual is up to {limit:.1f}; most by {told}".replace("-", "−"),
+            "metric": None,
+            "value": round(distance, 2),
+            "limit": round(limit, 2),
+            "picture": "metrics",
+        }
     return found
 
 
@@ -327,7 +330,9 @@ def _robpca(z: Array) -> tuple[Array, Array]:
     k = int(np.clip(np.searchsorted(share, 0.8) + 1, 1, max(1, min(d - 1, 10, n // 10))))
     scores = z @ axes[:k].T
     spread = _MAD * np.median(np.abs(scores - np.median(scores, 0)), axis=0)
-    within = np.sqrt((((scores - np.median(scores, 0)) / np.where(spread > 0, spread, 1)) ** 2).sum(1))
+    within = np.sqrt(
+        (((scores - np.median(scores, 0)) / np.where(spread > 0, spread, 1)) ** 2).sum(1)
+    )
     # Brought to the chi distribution that it would have: by their medians.
     within *= math.sqrt(stats.chi2.median(k)) / max(float(np.median(within)), 1e-9)
     freedom = 1 / (1 / max(0.37 * (n - 1), 2) + 1 / _tails(z))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import functools
-import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mriprep.core import Transform
 from mriprep.core.slices import Slices
@@ -18,11 +17,16 @@ from mriprep.declare import Citation
 from mriprep.record import StepRecord, methods_text, references
 from mriprep.run import Outcome
 
-from . import figures, words
-from .comparison import PLOT, Comparison, compare, overview
+from . import blocks, figures, spec, words
+from .comparison import PLOT, Comparison, compare
 from .figures import Tile
+from .meanings import Meanings
+from .page import rendered
+from .standing import Standing
+from .views import MAKERS, Look, Sheet
 
-_TEMPLATES = Path(__file__).parent / "templates"
+#: The cohort's page, beside those of cases.
+INDEX = "index.html"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Section:
     """One step on the page."""
 
     number: int
+    id: str
     name: str
     title: str
     methods: str
@@ -43,6 +48,21 @@ class Section:
     tiles: tuple[Tile, ...] = ()
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A part of the page as ``case_page.yaml`` orders them, with what it shows."""
+
+    part: spec.Part
+    pictures: Comparison | Sheet | None = None
+
+    @property
+    def kind(self) -> str:
+        """Which template draws it."""
+        if isinstance(self.pictures, Sheet):
+            return "sheet"
+        return "comparison" if self.pictures else self.part.shows
+
+
 def write_report(
     outcome: Outcome,
     path: str | Path,
@@ -50,6 +70,9 @@ def write_report(
     version: str,
     title: str | None = None,
     outputs: Sequence[Path] = (),
+    quality: Mapping[str, Any] | None = None,
+    standing: Standing | None = None,
+    metrics: Meanings | None = None,
 ) -> Path:
     """Write the report of a run, whole or not at all, and return its path.
 
@@ -62,7 +85,16 @@ def write_report(
     """
     from mriprep.io.atomic import write_text
 
-    return write_text(render(outcome, version=version, title=title, outputs=outputs), path)
+    page = render(
+        outcome,
+        version=version,
+        title=title,
+        outputs=outputs,
+        quality=quality,
+        standing=standing,
+        metrics=metrics,
+    )
+    return write_text(page, path)
 
 
 def render(
@@ -71,6 +103,9 @@ def render(
     version: str,
     title: str | None = None,
     outputs: Sequence[Path] = (),
+    quality: Mapping[str, Any] | None = None,
+    standing: Standing | None = None,
+    metrics: Meanings | None = None,
 ) -> str:
     """The report of a run, one HTML page without anything outside it.
 
@@ -84,66 +119,113 @@ def render(
         The page's title; the case's name and contrast by default.
     outputs : sequence of Path
         Files that were written; their names are listed.
+    quality : mapping, optional
+        Verdict, reasons, scores and metrics of the image, as its quality file
+        holds them.
+    standing : Standing, optional
+        How the other images of the cohort are spread.
+    metrics : mapping, optional
+        What metrics mean; by default what mriprep knows of them.
 
     Returns
     -------
     str
         HTML. Pictures show the patient's left on their right side; files are
         named without their folders, and of the header only facts that name
-        nobody are shown.
+        nobody are shown. What depends on the cohort is marked, so that
+        :mod:`.blocks` can fill it anew.
     """
-    from markupsafe import Markup
-
     from mriprep.derivatives import record
 
     # Every text that came from outside is taken from the record: it names no folders.
     told = record(outcome)
     told["facts"] = {k: v for k, v in told["facts"].items() if k in words.FACTS}
-    script = (_TEMPLATES / "case.js").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    failure = told["failure"]
     steps = tuple(outcome.steps)
     cited = references(steps)
     asked = [e.step.name for e in outcome.recipe.entries if e.step.name != "convert"]
     grids = outcome.case[outcome.contrast].grid, outcome.image.grid
-    return str(
-        environment()
-        .get_template("case.html")
-        .render(
-            title=title or f"{outcome.case.name} {outcome.contrast}",
-            version=version,
-            recipe=outcome.recipe.title or outcome.recipe.name,
-            verdict=words.verdict(told),
-            failure=told["failure"],
-            warnings=told["warnings"],
-            facts=words.facts(told["facts"]),
-            grids=[words.grid(g) for g in grids],
-            sections=[_section(outcome, n, said) for n, said in enumerate(told["steps"])],
-            overview=overview(outcome),
-            undone=asked[len(steps) + 1 :] if outcome.failure else [],
-            methods=_methods(steps, cited, version),
-            references=cited,
-            record=json.dumps(told, indent=2, ensure_ascii=False),
-            outputs=[Path(p).name for p in outputs],
-            script=Markup(script),  # noqa: S704 - our own file, and nothing but it may run
-            script_digest=digest,
-            colours=figures.FIELD_COLOURS,
-            plot=PLOT,
+    look = Look(outcome)
+    filled = {
+        "histograms": blocks.histograms(quality, standing),
+        "metrics": blocks.metrics(quality, standing, metrics),
+    }
+    shown = [
+        Shown(p, MAKERS[p.shows](look) if p.shows in MAKERS else None)
+        for p in spec.there(look.has)
+        if p.shows != "steps" or steps or failure
+    ]
+    taken = [s.part.id for s in shown]
+    sections = []
+    for n, said in enumerate(told["steps"]):
+        sections.append(_section(outcome, n, said, _free(steps[n].name, taken)))
+        taken.append(sections[-1].id)
+    links = {*taken, "stopped"} - {n for n, html in filled.items() if not html}
+    return rendered(
+        "case.html",
+        "case.js",
+        title=title or f"{outcome.case.name} {outcome.contrast}",
+        version=version,
+        recipe=outcome.recipe.title or outcome.recipe.name,
+        verdict=blocks.marked(
+            "verdict",
+            blocks.verdict(
+                quality,
+                finished=words.verdict(told),
+                state="stopped" if failure else "warned" if told["warnings"] else "",
+                hint=failure["hint"] if failure else None,
+                ids=links,
+                index=INDEX if standing else None,
+            ),
+        ),
+        finished=words.verdict(told) if quality else "",
+        failure=failure,
+        warnings=told["warnings"],
+        facts=words.facts(told["facts"]),
+        grids=[words.grid(g) for g in grids],
+        shown=shown,
+        filled={n: blocks.marked(n, html) for n, html in filled.items()},
+        links=links,
+        sections=sections,
+        undone=asked[len(steps) + 1 :] if outcome.failure else [],
+        methods=_methods(steps, cited, version),
+        references=cited,
+        bibtex=bibtex(cited),
+        bibtex_uri=f"data:application/x-bibtex;charset=utf-8,{quote(bibtex(cited))}",
+        record=json.dumps(told, indent=2, ensure_ascii=False),
+        outputs=[Path(p).name for p in outputs],
+        colours=figures.FIELD_COLOURS,
+        plot=PLOT,
+    )
+
+
+def bibtex(cited: Sequence[Citation]) -> str:
+    """References as BibTeX; managers of references fetch the rest by the DOI."""
+    entries = []
+    for c in cited:
+        found = re.fullmatch(
+            r"(?P<who>.+?)\. (?P<what>.+?[.?]) (?P<where>.+) (?P<year>\d{4})\.?", c.text
         )
-    )
+        fields = {"note": c.text}
+        if found:
+            who = re.sub(r" et al$", " and others", found["who"].replace(", ", " and "))
+            fields = {
+                "author": re.sub(r"([^ ]+(?: [a-z]+)*) ([A-Z]+)(?= and|$)", r"\1, \2", who),
+                "title": f"{{{found['what'].rstrip('.')}}}",
+                "journal": found["where"],
+                "year": found["year"],
+            }
+        fields["doi"] = c.doi
+        kind = "article" if found else "misc"
+        lines = ",\n".join(f"  {k} = {{{v}}}" for k, v in fields.items())
+        entries.append(f"@{kind}{{{c.key},\n{lines}\n}}\n")
+    return "\n".join(entries)
 
 
-@functools.cache
-def environment() -> Any:
-    """The templates of reports."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _free(name: str, taken: Sequence[str]) -> str:
+    """A step's name, or that with a number: a recipe may do a step twice."""
+    names = [name, f"step-{name}", *(f"{name}-{n}" for n in range(2, len(taken) + 3))]
+    return next(n for n in names if n not in taken)
 
 
 def _methods(steps: tuple[StepRecord, ...], cited: list[Citation], version: str) -> str:
@@ -160,7 +242,7 @@ def _methods(steps: tuple[StepRecord, ...], cited: list[Citation], version: str)
 # -- one step ---------------------------------------------------------------------------------
 
 
-def _section(outcome: Outcome, index: int, said: Mapping[str, Any]) -> Section:
+def _section(outcome: Outcome, index: int, said: Mapping[str, Any], ident: str) -> Section:
     record = outcome.steps[index]
     declared = {e.step.name: e.step for e in outcome.recipe.entries}.get(record.name)
     # Of the contrasts of a session, all but one are registered to the reference and nothing else.
@@ -179,6 +261,7 @@ def _section(outcome: Outcome, index: int, said: Mapping[str, Any]) -> Section:
         pictures = compare(record, f"s{index + 1}", declared.each if declared else moved)
     return Section(
         number=index + 1,
+        id=ident,
         name=record.name,
         title=record.title,
         methods=record.methods,

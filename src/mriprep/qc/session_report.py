@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +13,15 @@ from mriprep.run import Outcome
 from mriprep.session import SessionOutcome
 from mriprep.snapshot import middle, take
 
-from . import figures, words
+from . import blocks, figures, words
 from .comparison import PLOT, Comparison
-from .report import environment, write_report
+from .meanings import Meanings
+from .page import rendered
+from .report import write_report
+from .standing import Standing
 
-_TEMPLATES = Path(__file__).parent / "templates"
+#: The contrasts' quality by name, and how the others of the cohort are spread.
+Qualities = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class Contrast:
     """One contrast on the page of its session."""
 
     name: str
+    id: str
     page: str
     role: str
+    verdict: str
     warnings: Sequence[str]
     facts: list[tuple[str, str]]
     grids: tuple[str, str]
@@ -41,6 +45,9 @@ def write_session_report(
     *,
     version: str,
     outputs: Mapping[str, Sequence[Path]] | None = None,
+    qualities: Qualities | None = None,
+    standings: Mapping[str, Standing] | None = None,
+    metrics: Meanings | None = None,
 ) -> Path:
     """Write the page of a session, and that of each of its contrasts, into a folder.
 
@@ -54,6 +61,12 @@ def write_session_report(
         Of mriprep.
     outputs : mapping of str to sequence of Path, optional
         Files that were written, by contrast.
+    qualities : mapping of str to mapping, optional
+        Verdict, reasons, scores and metrics of each contrast.
+    standings : mapping of str to Standing, optional
+        How the other images of the cohort are spread, by contrast.
+    metrics : mapping, optional
+        What metrics mean; by default what mriprep knows of them.
 
     Returns
     -------
@@ -70,8 +83,17 @@ def write_session_report(
     folder = Path(folder)
     for contrast, outcome in done.outcomes.items():
         files = (outputs or {}).get(contrast, ())
-        write_report(outcome, folder / page_name(outcome), version=version, outputs=files)
-    return write_text(render_session(done, version=version), folder / f"{done.case.name}.html")
+        write_report(
+            outcome,
+            folder / page_name(outcome),
+            version=version,
+            outputs=files,
+            quality=(qualities or {}).get(contrast),
+            standing=(standings or {}).get(contrast),
+            metrics=metrics,
+        )
+    page = render_session(done, version=version, qualities=qualities)
+    return write_text(page, folder / f"{done.case.name}.html")
 
 
 def page_name(outcome: Outcome) -> str:
@@ -79,17 +101,15 @@ def page_name(outcome: Outcome) -> str:
     return f"{outcome.case.name}_{outcome.contrast}.html"
 
 
-def render_session(done: SessionOutcome, *, version: str) -> str:
+def render_session(
+    done: SessionOutcome, *, version: str, qualities: Qualities | None = None
+) -> str:
     """The page of a session, HTML that needs nothing outside it.
 
     Every contrast is shown in the planes of the final grid through one point,
     with the reference's edges upon it: where they lie on its own, it lies
     right. Of a run that stopped, the scans are shown as far as they came.
     """
-    from markupsafe import Markup
-
-    script = (_TEMPLATES / "case.js").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     told = {c: record(o) for c, o in done.outcomes.items()}
     everything = [w for r in told.values() for w in r["warnings"]]
     shared = [w for w in told[done.reference]["warnings"] if everything.count(w) == len(told)]
@@ -97,29 +117,42 @@ def render_session(done: SessionOutcome, *, version: str) -> str:
     facts = {k: v for k, v in first["facts"].items() if k in words.FACTS}
     failure = next((r["failure"] for r in told.values() if r["failure"]), None)
     where = done.failure.step if done.failure else ""
-    return str(
-        environment()
-        .get_template("session.html")
-        .render(
-            title=f"{done.case.name}, {words.count(len(told), 'contrast')}",
-            version=version,
-            recipe=done.recipe.title or done.recipe.name,
-            verdict=_verdict(done, failure, len(set(everything))),
-            failure={**failure, "step": where} if failure else None,
-            warnings=shared if len(told) > 1 else [],
-            facts=[("reference", done.reference), *words.facts(facts)],
-            contrasts=[
-                _contrast(
-                    done, o, [w for w in told[c]["warnings"] if w not in shared or len(told) == 1]
-                )
-                for c, o in done.outcomes.items()
-            ],
-            script=Markup(script),  # noqa: S704 - our own file, and nothing but it may run
-            script_digest=digest,
-            colours=figures.FIELD_COLOURS,
-            plot=PLOT,
-        )
+    return rendered(
+        "session.html",
+        "case.js",
+        title=f"{done.case.name}, {words.count(len(told), 'contrast')}",
+        version=version,
+        recipe=done.recipe.title or done.recipe.name,
+        verdict=_verdict(done, failure, len(set(everything))),
+        worst=blocks.worst(*(q["verdict"] for q in qualities.values())) if qualities else "",
+        failure={**failure, "step": where} if failure else None,
+        warnings=shared if len(told) > 1 else [],
+        facts=[("reference", done.reference), *words.facts(facts)],
+        contrasts=[
+            _contrast(
+                done,
+                o,
+                [w for w in told[c]["warnings"] if w not in shared or len(told) == 1],
+                blocks.marked(mark_of(n), short_verdict((qualities or {}).get(c), page_name(o))),
+            )
+            for n, (c, o) in enumerate(done.outcomes.items(), 1)
+        ],
+        colours=figures.FIELD_COLOURS,
+        plot=PLOT,
     )
+
+
+def mark_of(number: int) -> str:
+    """The mark of a contrast's verdict on its session's page, by the contrast's number from 1."""
+    return f"verdict-{number}"
+
+
+def short_verdict(quality: Mapping[str, Any] | None, page: str) -> str:
+    """The verdict of one contrast on its session's page; reasons link into its own page."""
+    if quality is None:
+        return ""
+    ids = {str(r.get("picture")) for r in quality["reasons"]}
+    return blocks.verdict(quality, finished="", state="", hint=None, ids=ids, page=page)
 
 
 def _verdict(done: SessionOutcome, failure: Mapping[str, Any] | None, warnings: int) -> str:
@@ -130,7 +163,9 @@ def _verdict(done: SessionOutcome, failure: Mapping[str, Any] | None, warnings: 
     return f"Finished: {contrasts} in {words.duration(done.seconds)}, {said}"
 
 
-def _contrast(done: SessionOutcome, outcome: Outcome, warnings: Sequence[str]) -> Contrast:
+def _contrast(
+    done: SessionOutcome, outcome: Outcome, warnings: Sequence[str], verdict: str
+) -> Contrast:
     is_reference = outcome is done.main
     facts: list[tuple[str, str]] = []
     transform = outcome.state.get("to_reference")
@@ -156,6 +191,8 @@ def _contrast(done: SessionOutcome, outcome: Outcome, warnings: Sequence[str]) -
             ]
     return Contrast(
         name=outcome.contrast,
+        id=f"contrast-{list(done.outcomes).index(outcome.contrast) + 1}",
+        verdict=verdict,
         page=page_name(outcome),
         role="the reference" if is_reference else f"laid upon {done.reference}",
         warnings=warnings,

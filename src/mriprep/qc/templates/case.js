@@ -1,12 +1,31 @@
 "use strict";
-// A click on a picture shows the next of its views, as the buttons above it do.
-for (const stage of document.querySelectorAll(".stage:not(.only)")) {
-  const picks = [...stage.parentElement.querySelectorAll("input[type=radio]")];
-  stage.style.cursor = "pointer";
-  stage.addEventListener("click", () => {
-    const next = (picks.findIndex((p) => p.checked) + 1) % picks.length;
-    picks[next].checked = true;
-    picks[next].focus({ preventScroll: true }); // so that the arrow keys go on from here
+// Where before and after show the same place, one is drawn over the other up to a line, which is
+// dragged, or moved by the arrow keys. Without this script they stand side by side.
+for (const stage of document.querySelectorAll(".stage.slides")) {
+  const slide = stage.parentElement.querySelector(".slide");
+  const range = slide.querySelector("input");
+  const show = () => stage.style.setProperty("--cut", range.value + "%");
+  stage.classList.add("sliding");
+  slide.hidden = false;
+  show();
+  range.addEventListener("input", show);
+  const drag = (event) => {
+    const pictures = [...stage.querySelectorAll(".after .pic")].map((p) => p.getBoundingClientRect());
+    const here = pictures.find((r) => event.clientX >= r.left && event.clientX <= r.right
+      && event.clientY >= r.top && event.clientY <= r.bottom);
+    if (!here) return;
+    range.value = (100 * (event.clientX - here.left)) / here.width;
+    show();
+  };
+  stage.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    event.preventDefault();
+    range.focus({ preventScroll: true }); // so that the arrow keys go on from here
+    stage.setPointerCapture(event.pointerId);
+    drag(event);
+  });
+  stage.addEventListener("pointermove", (event) => {
+    if (stage.hasPointerCapture(event.pointerId)) drag(event);
   });
 }
 for (const button of document.querySelectorAll("button[data-copy]")) {
