@@ -117,14 +117,25 @@ def render_session(
     facts = {k: v for k, v in first["facts"].items() if k in words.FACTS}
     failure = next((r["failure"] for r in told.values() if r["failure"]), None)
     where = done.failure.step if done.failure else ""
+    finished = _verdict(done, failure, len(set(everything)))
     return rendered(
         "session.html",
         "case.js",
         title=f"{done.case.name}, {words.count(len(told), 'contrast')}",
         version=version,
         recipe=done.recipe.title or done.recipe.name,
-        verdict=_verdict(done, failure, len(set(everything))),
-        worst=blocks.worst(*(q["verdict"] for q in qualities.values())) if qualities else "",
+        verdict=blocks.marked(
+            "verdict",
+            blocks.verdict(
+                {"verdict": blocks.worst(*(q["verdict"] for q in qualities.values())), "reasons": []}
+                if qualities
+                else None,
+                finished=finished,
+                state="stopped" if failure else "warned" if everything else "",
+                hint=failure["hint"] if failure else None,
+            ),
+        ),
+        finished=finished if qualities else "",
         failure={**failure, "step": where} if failure else None,
         warnings=shared if len(told) > 1 else [],
         facts=[("reference", done.reference), *words.facts(facts)],
