@@ -16,7 +16,7 @@ import importlib.metadata
 from typing import Any
 
 from .api import Pipeline, Run, SessionRun, bias_field, read_transform, recipe, write
-from .api_cohort import cohort
+from .api_cohort import cohort, report
 from .back import apply, restore
 from .core import (
     Case,
@@ -67,6 +67,7 @@ __all__ = [
     "read_case",
     "read_transform",
     "recipe",
+    "report",
     "restack",
     "restore",
     "write",

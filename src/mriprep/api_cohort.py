@@ -1,4 +1,4 @@
-"""``mriprep.cohort``: many cases from Python."""
+"""``mriprep.cohort`` and ``mriprep.report``: many cases from Python."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .api import Pipeline
 if TYPE_CHECKING:
     from .cases import CaseSource
     from .cohorts.run import Summary
+    from .qc.cohort import Overview
 
 
 def cohort(
@@ -85,3 +86,32 @@ def cohort(
         force=force,
         origin=origin,
     )
+
+
+def report(output: str | Path) -> Overview:
+    """Compare all images below an output folder, and write their pages and tables.
+
+    Writes ``index.html``, ``qc.tsv``, ``qc_columns.json`` and ``qc.json``
+    there, and tells each image's page where it stands among the others.
+
+    Parameters
+    ----------
+    output : path
+        Where :func:`cohort` or runs wrote to.
+
+    Returns
+    -------
+    Overview
+        ``page``, ``tables``, ``counts`` by verdict, ``failures``, and
+        ``problems``: files that could not be used, and why.
+
+    Raises
+    ------
+    InputError
+        If there is neither a quality file nor a case that failed.
+    OutputError
+        If something cannot be written.
+    """
+    from .cohorts.report import report as write
+
+    return write(output)

@@ -26,6 +26,7 @@ _BACK = {
     "apply": "mriprep.cli.back:apply",
 }
 _LOOKING = {
+    "report": "mriprep.cli.report:report",
     "scan": "mriprep.cli.scan:scan",
     "inspect": "mriprep.cli.look:inspect",
     "steps": "mriprep.cli.look:steps",

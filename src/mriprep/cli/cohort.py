@@ -201,6 +201,8 @@ def told(summary: Any) -> int:
     if summary.stopped:
         click.echo("run the same command again to go on: what is done is kept", err=True)
     click.echo(f"ledger: {summary.folder}")
+    if summary.page is not None:
+        click.echo(f"all images: {summary.page}")
     return int(summary.exit_code)
 
 

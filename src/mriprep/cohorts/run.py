@@ -24,6 +24,7 @@ from .engine import Engine, Watch, heeding_signals, to_do
 from .estimate import Estimate
 from .job import GOOD, Job, Options, Result, Tell
 from .ledger import Ledger, new_run, rows
+from .report import report
 from .scores import write_scores
 
 #: Exit codes: all is there; nothing is; part of it; stopped by Ctrl-C or a batch system.
@@ -62,6 +63,8 @@ class Summary:
         Why it ended early, if it did by itself.
     total : int or None
         How many cases there were, where that was known.
+    page : Path or None
+        The page of all images below the outputs, where there is one.
     """
 
     folder: Path
@@ -69,6 +72,7 @@ class Summary:
     stopped: bool = False
     why: str | None = None
     total: int | None = None
+    page: Path | None = None
 
     @property
     def not_begun(self) -> int:
@@ -222,8 +226,20 @@ def run_cohort(
                 why = why or error.message
         with suppress(InputError, OutputError):  # none is done, or nothing can be written
             write_scores(out)
+        page = _overview(out, watch) if options.report else None
     stopped = bool(engine.stop.asked)
-    return Summary(ledger.folder, Counter(ledger.counts), stopped, why, total)
+    return Summary(ledger.folder, Counter(ledger.counts), stopped, why, total, page)
+
+
+def _overview(out: Path, watch: Watch) -> Path | None:
+    """Write the page of all images; where that cannot be done, say why."""
+    try:
+        return report(out).page
+    except InputError:  # nothing was measured and nothing failed: there is nothing to show
+        return None
+    except OutputError as error:
+        watch.note(f"the page of all images was not written: {error.message}")
+        return None
 
 
 def narrow(source: CaseSource, recipe: Recipe, options: Options) -> CaseSource:

@@ -14,11 +14,11 @@ from .outliers import place_of
 from .standing import histogram
 
 #: Width of a chart and height of each of its rows, in units of its SVG.
-WIDTH, ROW = 420, 34
+WIDTH, ROW = 300, 34
 #: Sites and scanners with a row of their own; what is left shares one.
 MOST_ROWS = 10
 #: Height of the histograms' chart.
-TALL = 180
+TALL = 150
 
 
 @dataclass(frozen=True)

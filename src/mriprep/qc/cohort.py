@@ -6,7 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -58,6 +58,7 @@ def write_overview(
     *,
     version: str,
     failures: Sequence[Failed] = (),
+    problems: Sequence[tuple[str, str]] = (),
     metrics: Meanings | None = None,
 ) -> Overview:
     """Read the quality of all images below a folder, compare them, and write what is to be seen.
@@ -75,6 +76,8 @@ def write_overview(
         Of mriprep.
     failures : sequence of Failed
         What is known of cases that did not come to their end.
+    problems : sequence of (str, str)
+        Files that could not be used, and why, beside those found here.
     metrics : mapping, optional
         What metrics mean; by default what mriprep knows of them.
 
@@ -92,10 +95,11 @@ def write_overview(
     known = meanings() if metrics is None else metrics
     found = collect.read_qualities(out)
     ratings, of_ratings = collect.read_ratings(out)
-    problems = [*found.problems, *of_ratings]
+    problems = [*problems, *found.problems, *of_ratings]
     if not found.qualities and not failures:
         raise _nothing(out, found)
     images = compared(found.qualities, known)
+    failures = [*failures, *_failed(images, {f.case for f in failures})]
     pages = {
         (q["case"], q["contrast"]): name
         for q in images
@@ -103,6 +107,7 @@ def write_overview(
     }
     problems += _refresh(out, images, pages, known)
     pictures = _pictures(out, pages)
+    there = {f.case: f"{f.case}.html" for f in failures if (out / f"{f.case}.html").is_file()}
     html = render_cohort(
         images,
         version=version,
@@ -110,7 +115,7 @@ def write_overview(
         pages=pages,
         pictures=pictures,
         ratings=ratings,
-        failures=failures,
+        failures=[replace(f, page=f.page or there.get(f.case, "")) for f in failures],
         problems=problems,
     )
     written = tables.write_tables(out, images, ratings, known)
@@ -141,6 +146,17 @@ def compared(
     ]
 
 
+def _failed(images: Sequence[Mapping[str, Any]], told: set[str]) -> list[Failed]:
+    """Images that came to no end, of cases that no run tells of."""
+    found = []
+    for q in images:
+        for r in q["reasons"]:
+            if r["code"] == "failed" and q["case"] not in told:
+                about = f"{q['case']} {q['contrast']}", str(r.get("step") or ""), r["says"]
+                found.append(Failed(*about, hint=str(r.get("hint") or "")))
+    return found
+
+
 def _nothing(out: Path, found: collect.Found) -> InputError:
     if found.problems:
         name, why = found.problems[0]
@@ -169,10 +185,7 @@ def _refresh(
     problems = []
     for quality in images:
         name = pages.get((quality["case"], quality["contrast"]))
-        if name is None:
-            problems.append(
-                (collect.page_of(quality), "the page of an image with a quality file is not there")
-            )
+        if name is None:  # it was run without a report
             continue
         at = spread.get(quality["contrast"])
         try:
@@ -216,9 +229,7 @@ def _refresh_sessions(
                     parts[mark_of(int(number))] = short_verdict(by_key[key], unquote(page))
                     verdicts.append(by_key[key]["verdict"])
             whole = {"verdict": blocks.worst(*verdicts), "reasons": []}
-            parts["verdict"] = blocks.verdict(
-                whole, finished="", state="", hint=None, index=INDEX
-            )
+            parts["verdict"] = blocks.verdict(whole, finished="", state="", hint=None, index=INDEX)
             new = blocks.refilled(html, parts)
         except (OSError, UnicodeDecodeError, InputError) as error:
             problems.append((path.name, getattr(error, "message", None) or str(error)))
@@ -233,9 +244,7 @@ def _refresh_sessions(
 _PICTURE = re.compile(r'src="data:image/(webp|jpeg|png);base64,([A-Za-z0-9+/=]+)"')
 
 
-def _pictures(
-    out: Path, pages: Mapping[tuple[str, str], str]
-) -> dict[tuple[str, str], str]:
+def _pictures(out: Path, pages: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
     """A small picture of each image, taken from its page; where each lies."""
     found = {}
     for key, name in pages.items():

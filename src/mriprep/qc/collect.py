@@ -116,7 +116,9 @@ def read_ratings(out: Path) -> tuple[dict[tuple[str, str], str], list[tuple[str,
     try:
         with path.open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            lacking = [c for c in ("case", "contrast", "rating") if c not in (table.fieldnames or ())]
+            lacking = [
+                c for c in ("case", "contrast", "rating") if c not in (table.fieldnames or ())
+            ]
             if lacking:
                 return {}, [(RATINGS, f"it has no column {' and none '.join(lacking)}")]
             for line, row in enumerate(table, 2):

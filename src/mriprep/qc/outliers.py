@@ -217,12 +217,12 @@ def z_limit(z: Array) -> float:
     with as many degrees of freedom. Where measures in general have longer
     tails than a normal distribution, so has the limit.
     """
-    from scipy import stats
+    from scipy import special
 
     images, measures = z.shape
     freedom = 1 / (1 / (0.82 * (images - 1)) + 1 / _tails(z))
     share = FALSE_ALARMS / (2 * measures)
-    return max(LEAST_Z, float(stats.t.isf(share, freedom)))
+    return max(LEAST_Z, -float(special.stdtrit(freedom, share)))
 
 
 def _tails(z: Array) -> float:
@@ -230,11 +230,11 @@ def _tails(z: Array) -> float:
 
     By two quantiles that a tenth of bad images does not move far.
     """
-    from scipy import stats
+    from scipy import special
 
     middle, outer = np.quantile(np.abs(z[z != 0]), (0.5, 0.9)) if (z != 0).any() else (1.0, 1.0)
     freedoms = np.geomspace(2, 200, 60)
-    ratios = stats.t.isf(0.05, freedoms) / stats.t.isf(0.25, freedoms)
+    ratios = special.stdtrit(freedoms, 0.05) / special.stdtrit(freedoms, 0.25)
     return float(np.interp(-outer / middle, -ratios, freedoms))
 
 
@@ -261,7 +261,8 @@ def _reason(
     same = np.array([p == place for p in group.places])
     own = bool(place) and int(same.sum()) >= OWN_MIDDLE and not same.all()
     others = values[same if own else np.full(len(same), True), column]
-    low, high = np.nanquantile(others, (0.05, 0.95))
+    calm = np.abs(z[:, column]) <= LEAST_Z / 2
+    low, high = np.nanquantile(values[calm & same if own else calm, column], (0.02, 0.98))
     where = f" from {place}" if own else ""
     side, limit = ("above", high) if z[row, column] > 0 else ("below", low)
     return {
@@ -320,7 +321,7 @@ def _robpca(z: Array) -> tuple[Array, Array]:
     Components are those of the rows' directions (spherical principal
     components), which no single row can turn.
     """
-    from scipy import stats
+    from scipy import special
 
     n, d = z.shape
     lengths = np.linalg.norm(z, axis=1, keepdims=True)
@@ -334,14 +335,14 @@ def _robpca(z: Array) -> tuple[Array, Array]:
         (((scores - np.median(scores, 0)) / np.where(spread > 0, spread, 1)) ** 2).sum(1)
     )
     # Brought to the chi distribution that it would have: by their medians.
-    within *= math.sqrt(stats.chi2.median(k)) / max(float(np.median(within)), 1e-9)
+    within *= math.sqrt(special.chdtri(k, 0.5)) / max(float(np.median(within)), 1e-9)
     freedom = 1 / (1 / max(0.37 * (n - 1), 2) + 1 / _tails(z))
     p = FALSE_ALARMS_TOGETHER / 2
-    far = math.sqrt(k * float(stats.f.isf(p, k, freedom)))
+    far = math.sqrt(k * float(special.fdtri(k, freedom, 1 - p)))
     off = np.linalg.norm(z - scores @ axes[:k], axis=1)
     # The cube root of its square is nearly normal (Wilson and Hilferty).
     root = off ** (2 / 3)
     middle = float(np.median(root))
     scale = max(_MAD * float(np.median(np.abs(root - middle))), 1e-9)
-    beyond = (middle + scale * max(LEAST_Z, float(stats.t.isf(p, freedom)))) ** 1.5
+    beyond = (middle + scale * max(LEAST_Z, -float(special.stdtrit(freedom, p)))) ** 1.5
     return np.stack([within, off]), np.array([far, beyond])

@@ -127,7 +127,10 @@ def render_session(
         verdict=blocks.marked(
             "verdict",
             blocks.verdict(
-                {"verdict": blocks.worst(*(q["verdict"] for q in qualities.values())), "reasons": []}
+                {
+                    "verdict": blocks.worst(*(q["verdict"] for q in qualities.values())),
+                    "reasons": [],
+                }
                 if qualities
                 else None,
                 finished=finished,

@@ -48,7 +48,9 @@ def write_tables(
     text = "\n".join("\t".join(_cell(v) for v in row) for row in rows) + "\n"
     meanings = {
         **{k: {"Description": v} for k, v in _FIRST.items()},
-        **{f"score_{s}": {"Description": f"score of {s}, 0 to 1, higher is better"} for s in scores},
+        **{
+            f"score_{s}": {"Description": f"score of {s}, 0 to 1, higher is better"} for s in scores
+        },
         **{m: _column(m, known) for m in metrics},
     }
     return [

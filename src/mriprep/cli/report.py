@@ -1,0 +1,43 @@
+"""``report``: the page and tables of everything below an output folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+#: As of a run of many cases: it was done, and not all of it.
+PARTLY = 3
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    short_help="Compare all images of a cohort: a page, a table, outliers.",
+)
+@click.argument("output", type=click.Path(path_type=Path), metavar="OUT")
+def report(output: Path) -> int:
+    """Compare all images that were written below OUT, and show them.
+
+    Writes OUT/index.html (all images, worst first; how they are spread by site and scanner; cases
+    that failed), OUT/qc.tsv and OUT/qc.json. The page of each image is told where it stands among
+    the others, and what in it is unusual. A run of many cases does this at its end; run it again
+    when images came or went, or when they were rated.
+    """
+    from mriprep.cohorts.report import report as write
+
+    done = write(output)
+    total = sum(done.counts.values())
+    told = ", ".join(f"{n} {v}" for v, n in reversed(list(done.counts.items())) if n)
+    click.echo(f"{total} image{'' if total == 1 else 's'}{f': {told}' if told else ''}")
+    if done.failures:
+        click.secho(f"{done.failures} failed", fg="red", nl=False, err=True)
+        click.echo(": the page says where and why", err=True)
+    for name, why in done.problems[:10]:
+        click.secho("not used: ", fg="yellow", nl=False, err=True)
+        click.echo(f"{name}: {why}", err=True)
+    if len(done.problems) > 10:
+        click.echo(f"and {len(done.problems) - 10} more: the page lists them", err=True)
+    for path in done.tables:
+        click.echo(path)
+    click.echo(f"open in a browser: {done.page}")
+    return PARTLY if done.problems else 0
