@@ -149,15 +149,15 @@ def _robust_z(values: Array, places: Sequence[str]) -> Array:
     Values that are skewed to the right are taken by their logarithms. Of few
     images the skewness is not known well: the nearer of both counts.
     """
-    finite = values[np.isfinite(values)]
-    z = _away(values, places, SMALLEST_SHARE * abs(float(np.median(finite))))
-    skewed = _skewness(finite)
-    if skewed <= 0 or (finite <= 0).any():
+    there = np.isfinite(values)
+    z = _away(values, places, SMALLEST_SHARE * abs(float(np.median(values[there]))))
+    skewed = _skewness(z[there])
+    if skewed <= 0 or (values[there] <= 0).any():
         return z
     logarithms = _away(np.log(values), places, SMALLEST_SHARE)
-    if len(finite) < SKEWNESS_KNOWN:
+    if there.sum() < SKEWNESS_KNOWN:
         return np.where(np.abs(logarithms) < np.abs(z), logarithms, z)
-    return logarithms if skewed > abs(_skewness(np.log(finite))) else z
+    return logarithms if skewed > abs(_skewness(logarithms[there])) else z
 
 
 def _away(values: Array, places: Sequence[str], floor: float) -> Array:
