@@ -107,7 +107,7 @@ def write_overview(
     }
     problems += _refresh(out, images, pages, known)
     pictures = _pictures(out, pages)
-    there = {f.case: f"{f.case}.html" for f in failures if (out / f"{f.case}.html").is_file()}
+    there = {f.case: f"{f.case}.html" for f in failures if _is_page(out / f"{f.case}.html", out)}
     html = render_cohort(
         images,
         version=version,
@@ -208,6 +208,11 @@ def _refresh(
     return problems + _refresh_sessions(out, images, pages)
 
 
+def _is_page(path: Path, out: Path) -> bool:
+    """Whether a page is there, in the output folder itself."""
+    return path.parent == out and path.is_file()
+
+
 def _refresh_sessions(
     out: Path, images: Sequence[Mapping[str, Any]], pages: Mapping[tuple[str, str], str]
 ) -> list[tuple[str, str]]:
@@ -216,7 +221,7 @@ def _refresh_sessions(
     problems = []
     for case in dict.fromkeys(q["case"] for q in images):
         path = out / f"{case}.html"
-        if not path.is_file() or path.parent != out:
+        if not _is_page(path, out):
             continue
         try:
             html = path.read_text("utf-8")

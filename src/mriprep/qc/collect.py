@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .blocks import VERDICTS
+from .words import FACTS
 
 SCHEMA = 1
 #: Where quality files lie: ``sub-*/[ses-*/]anat/*_desc-quality_*.json``.
@@ -80,6 +81,8 @@ def checked(told: Any) -> dict[str, Any]:
         quality[name] = told.get(name) or {}
         if not isinstance(quality[name], Mapping):
             raise ValueError(f"its {name} are no names with values")
+    # Nothing that names anybody goes on, whoever wrote it down.
+    quality["facts"] = {k: v for k, v in quality["facts"].items() if k in FACTS or k == "site"}
     for name in ("reasons", "warnings"):
         quality[name] = told.get(name) or []
         if not isinstance(quality[name], list):
