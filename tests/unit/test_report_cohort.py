@@ -71,6 +71,9 @@ def out(tmp_path_factory):
         for case in ("sub-30", "sub-31") if status == "failed" else ("sub-31",):
             about = {"step": "read", "reason": "no such scan", "hint": "give one", "scores": {}, "warnings": []}  # fmt: skip
             ledger.event("case", case=case, status=status, **about)
+    (out / "runs" / "done").mkdir()
+    for case in ("sub-05", "sub-40"):
+        (out / "runs" / "done" / f"{case}.json").write_text(json.dumps({"case": case}))
     return out
 
 
@@ -94,6 +97,9 @@ def test_it_counts_and_says_what_could_not_be_used(done, page):
     for name, why in done.problems:
         assert name in page.text
         assert why in page.text
+    assert done.unmeasured == ("sub-40",)
+    assert "1 case is done and was not measured" in page.text
+    assert "nothing is told of it: sub-40" in page.text
     assert "Quality of 31 images" in page.text
     assert "FLAIR: with fewer than 6 measured images" in page.text
 

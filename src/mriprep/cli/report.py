@@ -32,6 +32,14 @@ def report(output: Path) -> int:
     if done.failures:
         click.secho(f"{done.failures} failed", fg="red", nl=False, err=True)
         click.echo(": the page says where and why", err=True)
+    if done.unmeasured:
+        click.secho("not measured: ", fg="yellow", nl=False, err=True)
+        click.echo(
+            f"{len(done.unmeasured)} cases are done and have no quality file"
+            f" ({', '.join(done.unmeasured[:3])}{', ...' if len(done.unmeasured) > 3 else ''}):"
+            " run them again with --force",
+            err=True,
+        )
     for name, why in done.problems[:10]:
         click.secho("not used: ", fg="yellow", nl=False, err=True)
         click.echo(f"{name}: {why}", err=True)

@@ -12,6 +12,7 @@ from mriprep.qc.cohort import Overview, write_overview
 from mriprep.qc.cohort_page import Failed
 
 from .ledger import rows
+from .resume import DONE
 
 
 def report(out: str | Path) -> Overview:
@@ -52,7 +53,13 @@ def report(out: str | Path) -> Overview:
     found, problems = failures(folder)
     if folder.is_dir():
         writable_folder(folder)
-    return write_overview(folder, version=version("mriprep"), failures=found, problems=problems)
+    return write_overview(
+        folder,
+        version=version("mriprep"),
+        failures=found,
+        problems=problems,
+        done=_done(folder),
+    )
 
 
 def failures(out: Path) -> tuple[list[Failed], list[tuple[str, str]]]:
@@ -83,3 +90,14 @@ def failures(out: Path) -> tuple[list[Failed], list[tuple[str, str]]]:
             )
         )
     return found, problems
+
+
+def _done(out: Path) -> list[str]:
+    """Cases that are noted to be done; a note that cannot be read tells of none."""
+    found = []
+    for note in sorted((out / DONE).glob("[!.]*.json")):
+        try:
+            found.append(str(json.loads(note.read_text("utf-8"))["case"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found

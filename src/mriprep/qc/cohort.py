@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -44,13 +44,16 @@ class Overview:
         Cases that did not come to their end.
     problems : tuple of (str, str)
         Files that could not be used, and why.
+    unmeasured : tuple of str
+        Cases that are done and have no quality file.
     """
 
     page: Path
     tables: tuple[Path, ...]
     counts: Mapping[str, int]
     failures: int = 0
-    problems: tuple[tuple[str, str], ...] = field(default=())
+    problems: tuple[tuple[str, str], ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
 
 def write_overview(
@@ -59,6 +62,7 @@ def write_overview(
     version: str,
     failures: Sequence[Failed] = (),
     problems: Sequence[tuple[str, str]] = (),
+    done: Iterable[str] = (),
     metrics: Meanings | None = None,
 ) -> Overview:
     """Read the quality of all images below a folder, compare them, and write what is to be seen.
@@ -78,6 +82,8 @@ def write_overview(
         What is known of cases that did not come to their end.
     problems : sequence of (str, str)
         Files that could not be used, and why, beside those found here.
+    done : iterable of str
+        Cases that are done; those without a quality file are told of.
     metrics : mapping, optional
         What metrics mean; by default what mriprep knows of them.
 
@@ -107,7 +113,8 @@ def write_overview(
     }
     problems += _refresh(out, images, pages, known)
     pictures = _pictures(out, pages)
-    there = {f.case: f"{f.case}.html" for f in failures if _is_page(out / f"{f.case}.html", out)}
+    there = {f.case: n for f in failures if (n := _page_of_case(f.case, out))}
+    measured = {q["case"] for q in images}
     html = render_cohort(
         images,
         version=version,
@@ -117,11 +124,12 @@ def write_overview(
         ratings=ratings,
         failures=[replace(f, page=f.page or there.get(f.case, "")) for f in failures],
         problems=problems,
+        unmeasured=(unmeasured := sorted(set(done) - measured)),
     )
     written = tables.write_tables(out, images, ratings, known)
     page = write_text(html, out / INDEX)
     counts = {v: sum(q["verdict"] == v for q in images) for v in blocks.VERDICTS}
-    return Overview(page, tuple(written), counts, len(failures), tuple(problems))
+    return Overview(page, tuple(written), counts, len(failures), tuple(problems), tuple(unmeasured))
 
 
 def compared(
@@ -206,6 +214,15 @@ def _refresh(
         if new != html:
             write_text(new, out / name)
     return problems + _refresh_sessions(out, images, pages)
+
+
+def _page_of_case(case: str, out: Path) -> str:
+    """The page of a case that failed: of its session, or of the contrast that it stopped at."""
+    if "/" in case or "\\" in case:
+        return ""
+    of_contrasts = sorted(p.name for p in out.iterdir() if p.name.startswith(f"{case}_"))
+    names = [f"{case}.html", *(n for n in of_contrasts if n.endswith(".html"))]
+    return next((n for n in names if _is_page(out / n, out)), "")
 
 
 def _is_page(path: Path, out: Path) -> bool:

@@ -79,6 +79,7 @@ def render_cohort(
     ratings: Mapping[tuple[str, str], str],
     failures: Sequence[Failed] = (),
     problems: Sequence[tuple[str, str]] = (),
+    unmeasured: Sequence[str] = (),
 ) -> str:
     """The page of a cohort, HTML whose only pictures lie beside it.
 
@@ -97,6 +98,8 @@ def render_cohort(
         Cases of runs that did not come to their end.
     problems : sequence of (str, str)
         Files that could not be used, and why.
+    unmeasured : sequence of str
+        Cases that are done and have no quality file.
     """
     ranked = sorted(
         qualities,
@@ -131,6 +134,7 @@ def render_cohort(
         tall=charts.TALL,
         failures=failures,
         problems=problems,
+        unmeasured=unmeasured,
     )
 
 
