@@ -1,0 +1,215 @@
+"""The image that is measured, and what several metrics need of it, made once and when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mriprep.core import GeometryError, Grid, InputError, Transform, Volume
+from mriprep.kernels.sample import linear
+
+from . import masks
+from .declared import Unmeasured
+from .formulas import fwhm
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+TISSUES = ("csf", "gm", "wm")
+
+#: The white matter's median after scaling, as MRIQC scales.
+WHITE = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Measurable:
+    """An image and what is known of it, all on the image's own grid.
+
+    Parameters
+    ----------
+    image : Volume
+        As the scanner gave it: native grid, intensities as stored.
+    corrected : Volume
+        The same without its bias field.
+    brain : Volume
+        Mask of the brain.
+    tissues : mapping of str to Volume
+        Probabilities of ``csf``, ``gm`` and ``wm``.
+    bias : Volume or None
+        The multiplicative bias field that was removed.
+    pose : Transform or None
+        Template mm to scan mm; None where there is no template.
+    contrast : str
+        ``T1w``, ``T2w``, ``FLAIR``, ``T1c``, ``PDw``, ...
+    facts : mapping
+        Header facts.
+    template : Volume or None
+        The template's head or brain, in its own world, for the check of sides.
+    template_tissues : mapping of str to Volume
+        The template's probabilities of ``csf``, ``gm`` and ``wm``, those that there are.
+    """
+
+    image: Volume
+    corrected: Volume
+    brain: Volume
+    tissues: Mapping[str, Volume]
+    bias: Volume | None = None
+    pose: Transform | None = None
+    contrast: str = ""
+    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    template: Volume | None = None
+    template_tissues: Mapping[str, Volume] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        missing = [t for t in TISSUES if t not in self.tissues]
+        if missing:
+            raise InputError(
+                f"tissues lack {', '.join(missing)}; got {', '.join(self.tissues) or 'none'}",
+                hint="give the probabilities of csf, gm and wm",
+            )
+        others = {"corrected": self.corrected, "brain": self.brain, **self.tissues}
+        if self.bias is not None:
+            others["bias"] = self.bias
+        for name, volume in others.items():
+            if not volume.grid.matches(self.image.grid):
+                raise GeometryError(
+                    f"'{name}' lies on another grid than the image: {volume.grid}; {self.image.grid}",
+                    hint="resample it to the image first",
+                )
+
+
+class Scene:
+    """A :class:`Measurable` with axes to the right, front and top, as MRIQC turns it; masks and scales.
+
+    Nothing is interpolated: axes are permuted and flipped, an oblique image
+    stays oblique. What is not a finite number counts as 0, as in MRIQC.
+    """
+
+    def __init__(self, what: Measurable) -> None:
+        self.what = what
+        self.grid: Grid = what.image.grid.reoriented("RAS")
+        self._order, self._flip = what.image.grid.axes_to("RAS")
+        self.spacing = self.grid.spacing
+        self.contrast = what.contrast
+
+    def _array(self, volume: Volume) -> npt.NDArray[Any]:
+        turned = np.transpose(volume.data, self._order)
+        return turned[tuple(slice(None, None, -1 if f else None) for f in self._flip)]
+
+    def _floats(self, volume: Volume) -> Floats:
+        out = np.ascontiguousarray(self._array(volume), dtype=np.float32)
+        if volume.data.dtype.kind == "f" and not np.isfinite(out).all():
+            out = np.where(np.isfinite(out), out, np.float32(0))
+        return out
+
+    @cached_property
+    def stored_axis(self) -> int:
+        """Which of the turned axes was the file's third: along which slices are stacked."""
+        return self._order.index(2)
+
+    @cached_property
+    def raw(self) -> Floats:
+        """The image as the scanner gave it, (X, Y, Z)."""
+        return self._floats(self.what.image)
+
+    @cached_property
+    def corrected(self) -> Floats:
+        """Without its bias field, as given."""
+        return self._floats(self.what.corrected)
+
+    @cached_property
+    def brain(self) -> Mask:
+        """The brain's mask."""
+        mask = np.ascontiguousarray(self._array(self.what.brain)) > 0
+        if mask.sum() < 1000:
+            raise Unmeasured(f"the brain mask has {int(mask.sum())} voxels")
+        return mask
+
+    @cached_property
+    def tissue(self) -> Mapping[str, Floats]:
+        """Probabilities of csf, gm and wm."""
+        return {t: np.clip(self._floats(self.what.tissues[t]), 0, 1) for t in TISSUES}
+
+    @cached_property
+    def bias(self) -> Floats:
+        """The bias field."""
+        if self.what.bias is None:
+            raise Unmeasured("there is no bias field")
+        return self._floats(self.what.bias)
+
+    @cached_property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The brain's bounding box."""
+        return masks.bounds(self.brain)
+
+    @cached_property
+    def white(self) -> float:
+        """Median of the white matter in the corrected image, MRIQC's way: sure voxels off the edge."""
+        sure = np.zeros(self.grid.shape, bool)
+        sure[self.box] = self.tissue["wm"][self.box] >= 0.9
+        inner = masks.eroded(sure[self.box])
+        for mask in (inner, sure[self.box], self.tissue["wm"][self.box] > 0.5):
+            if mask.any():
+                level = float(np.median(self.corrected[self.box][mask]))
+                if level > 0:
+                    return level
+        raise Unmeasured("no voxel is white matter, or its intensity is not positive")
+
+    @cached_property
+    def scaled(self) -> Floats:
+        """Without its bias field, the white matter's median 1000, nothing below 0."""
+        return np.maximum(self.corrected, 0) * np.float32(WHITE / self.white)
+
+    @cached_property
+    def head(self) -> Mask:
+        """The head's mask."""
+        return masks.head(
+            np.maximum(self.corrected, 0), self.brain, self.tissue["wm"], self.spacing
+        )
+
+    @cached_property
+    def hat(self) -> Mask:
+        """Air above the plane through glabella and inion."""
+        return masks.hat(self.head, self.brain, self.grid, self.what.pose)
+
+    @cached_property
+    def artifacts(self) -> Mask:
+        """What shines in the hat."""
+        return masks.artifacts(self.raw, self.hat, self.head)
+
+    @cached_property
+    def air(self) -> Mask:
+        """The hat without artefacts."""
+        return self.hat & ~self.artifacts
+
+    @cached_property
+    def empty(self) -> Mask:
+        """Empty voxels that a rotation or a mask left."""
+        return masks.rotation(self.raw)
+
+    @cached_property
+    def brain_level(self) -> float:
+        """Median of the image within the brain, as the scanner gave it."""
+        level = float(np.median(self.raw[self.brain]))
+        if level <= 0:
+            raise Unmeasured("half the brain's voxels are not positive")
+        return level
+
+    @cached_property
+    def smoothness(self) -> tuple[float, float, float]:
+        """FWHM of the image within the brain along each axis, voxels; NaN where it cannot be told."""
+        return fwhm(self.raw[self.box], self.brain[self.box])
+
+    def of_template(self, volume: Volume, grid: Grid | None = None) -> Floats:
+        """A volume of the template, on the scene's grid or another in the scan's world."""
+        pose = self.what.pose
+        if pose is None:
+            raise Unmeasured("there is no transform from a template")
+        grid = grid or self.grid
+        matrix = np.linalg.inv(volume.grid.affine) @ np.linalg.inv(pose.matrix) @ grid.affine
+        return linear(np.nan_to_num(volume.floats()), matrix[:3], grid.shape)
