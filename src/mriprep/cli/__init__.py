@@ -27,6 +27,7 @@ _BACK = {
 }
 _LOOKING = {
     "report": "mriprep.cli.report:report",
+    "view": "mriprep.cli.view:view",
     "scan": "mriprep.cli.scan:scan",
     "inspect": "mriprep.cli.look:inspect",
     "steps": "mriprep.cli.look:steps",

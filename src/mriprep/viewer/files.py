@@ -1,0 +1,78 @@
+"""Which files of the folder of outputs are served, and how."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from .guard import refusal
+
+#: What is served, and as what. Volumes stay packed: the page unpacks them.
+TYPES = {
+    ".nii.gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".tsv": "text/tab-separated-values; charset=utf-8",
+    ".webp": "image/webp",
+    ".png": "image/png",
+}
+#: Reports bring scripts of their own. In a sandbox without an origin these can neither read
+#: anything of this server nor rate in anybody's name, whatever the folder holds.
+_REPORT_POLICY = (
+    "sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox allow-downloads;"
+    " default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline';"
+    " script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def within(root: Path, path: str) -> Path | None:
+    """The file that a path of a request names, None for whatever is not to be served.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of outputs, resolved.
+    path : str
+        As in the request, decoded once: parts with ``/`` between. Refused are
+        parts that lead upwards or are hidden, NUL, backslashes, other endings
+        than :data:`TYPES`, links that lead out of `root`, and what is no file.
+    """
+    parts = path.split("/")
+    if "\\" in path or "\0" in path or any(not p or p.startswith(".") for p in parts):
+        return None
+    if kind(path) is None:
+        return None
+    try:
+        real = root.joinpath(*parts).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    # The ending of what a link leads to counts as well.
+    if not real.is_relative_to(root) or kind(real.name) is None or not real.is_file():
+        return None
+    return real
+
+
+def kind(name: str) -> str | None:
+    """The media type of a file that is served; None for all others."""
+    return next((t for ending, t in TYPES.items() if name.endswith(ending)), None)
+
+
+def answer(request: Request, path: Path) -> Response:
+    """A file, or a part of it, or that it has not changed."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return refusal(404, "there is no such file")
+    if not stat.S_ISREG(about.st_mode):
+        return refusal(404, "there is no such file")
+    tag = f'"{about.st_mtime_ns:x}-{about.st_size:x}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if path.name.endswith(".html"):
+        headers["content-security-policy"] = _REPORT_POLICY
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, headers=headers, media_type=kind(path.name), stat_result=about)

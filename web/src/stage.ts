@@ -1,0 +1,371 @@
+// The picture: NiiVue with an image, and what is laid over it.
+import { DRAG_MODE, type NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
+import { address, type Detail, type Layer } from "./api";
+import { find, make, short } from "./dom";
+import { load, type Volume } from "./volumes";
+
+const [NEVER, ALWAYS] = [0, 1]; // NiiVue's words for whether 3D is drawn beside the planes
+const VIEWS: [string, SLICE_TYPE][] = [
+  ["planes + 3D", SLICE_TYPE.MULTIPLANAR],
+  ["planes", SLICE_TYPE.MULTIPLANAR],
+  ["axial", SLICE_TYPE.AXIAL],
+  ["coronal", SLICE_TYPE.CORONAL],
+  ["sagittal", SLICE_TYPE.SAGITTAL],
+  ["3D", SLICE_TYPE.RENDER],
+];
+type Overlay = "mask" | "outline" | "tissues" | "template";
+const OVERLAYS: [Overlay, string, string][] = [
+  ["outline", "mask outline", "m"],
+  ["mask", "mask", "Shift+M"],
+  ["tissues", "tissues", "t"],
+  ["template", "template", "b"],
+];
+/** Colours of labels and tissues, as far apart as they go: CSF, grey, white matter first. */
+const COLOURS = [
+  [0, 0, 0], [80, 160, 255], [255, 120, 90], [120, 220, 120], [255, 200, 60], [190, 130, 255],
+  [90, 220, 220], [255, 130, 200], [170, 170, 90], [150, 100, 70],
+];
+
+export class Stage {
+  private nv: Niivue;
+  private detail: Detail | null = null;
+  private layer: Layer | null = null;
+  private base: Volume | null = null;
+  private on = new Set<Overlay>(["outline"]);
+  private missing = new Set<string>();
+  private view = 0;
+  private loading = new AbortController();
+  private latest = 0;
+
+  private constructor(nv: Niivue) {
+    this.nv = nv;
+  }
+
+  static async attach(): Promise<Stage> {
+    const canvas = find<HTMLCanvasElement>("canvas");
+    if (!document.createElement("canvas").getContext("webgl2")) {
+      throw new Error("this browser draws no volumes: it has no WebGL 2, or it is switched off");
+    }
+    const nv = new Niivue({
+      backColor: [0, 0, 0, 1],
+      crosshairColor: [0.42, 0.77, 0.81, 0.9],
+      crosshairWidth: 1,
+      crosshairWidthUnit: "voxels",
+      isRadiologicalConvention: true,
+      dragMode: DRAG_MODE.contrast,
+      dragAndDropEnabled: false,
+      multiplanarForceRender: true,
+      multiplanarShowRender: NEVER,
+      viewModeHotKey: "",
+      clipPlaneHotKey: "",
+      cycleClipPlaneHotKey: "",
+      loadingText: "",
+      show3Dcrosshair: true,
+      logLevel: "error",
+    });
+    for (const [n, [r, g, b]] of COLOURS.slice(1).entries()) {
+      nv.addColormap(`tissue${n}`, {
+        R: [0, r as number, r as number], G: [0, g as number, g as number], B: [0, b as number, b as number],
+        A: [0, 64, 220], I: [0, 64, 255],
+      });
+    }
+    await nv.attachToCanvas(canvas);
+    const stage = new Stage(nv);
+    nv.onLocationChange = (at) => stage.located(at as Location);
+    nv.onIntensityChange = () => stage.windowed();
+    stage.controls();
+    stage.setView(slow(nv) ? 1 : 0);
+    return stage;
+  }
+
+  /** Show an image; gives way when another one is asked for meanwhile. */
+  async show(detail: Detail): Promise<void> {
+    const same = this.detail?.case === detail.case;
+    const title = this.layer?.title;
+    this.detail = detail;
+    this.missing.clear();
+    // Of another case the contrast is shown that the list names; of the same what was looked at.
+    const again = same ? detail.layers.find((l) => l.title === title && l.kind === "image") : undefined;
+    await this.choose(again && this.layer?.path === again.path ? again : detail.image);
+  }
+
+  async choose(layer: Layer | null): Promise<void> {
+    this.layer = layer;
+    this.choices();
+    find("nothing").hidden = layer !== null;
+    if (!layer) {
+      this.loading.abort();
+      this.put([]);
+      find("nothing").textContent = "There is no image: the run stopped before it was made.";
+      find("where").textContent = "\u00a0";
+      find("loading").hidden = true;
+      return;
+    }
+    await this.draw(true);
+  }
+
+  /** The next of the images of this case: other contrasts, the bias field. */
+  async other(): Promise<void> {
+    const all = this.images();
+    if (all.length < 2) return;
+    const at = all.findIndex((l) => l.path === this.layer?.path);
+    await this.choose(all[(at + 1) % all.length] ?? null);
+  }
+
+  async toggle(overlay: Overlay): Promise<void> {
+    if (!this.available(overlay)) return;
+    if (this.on.has(overlay)) this.on.delete(overlay);
+    else this.on.add(overlay);
+    this.choices();
+    await this.draw(false);
+  }
+
+  setView(index: number): void {
+    this.view = (index + VIEWS.length) % VIEWS.length;
+    this.nv.opts.multiplanarShowRender = this.view === 0 ? ALWAYS : NEVER;
+    this.nv.setSliceType((VIEWS[this.view] as [string, SLICE_TYPE])[1]);
+    this.choices();
+  }
+
+  nextView(): void {
+    this.setView(this.view + 1);
+  }
+
+  /** Move the crosshair by voxels of the image, along its axes. */
+  move(x: number, y: number, z: number): void {
+    if (this.base) this.nv.moveCrosshairInVox(x, y, z);
+  }
+
+  resetWindow(): void {
+    if (this.base) this.setWindow(...this.base.window);
+  }
+
+  setOpacity(opacity: number): void {
+    for (let i = 1; i < this.nv.volumes.length; i++) this.nv.setOpacity(i, opacity);
+  }
+
+  resized(): void {
+    this.nv.resizeListener();
+  }
+
+  /** Read a volume that will be wanted next. */
+  async ahead(detail: Detail): Promise<void> {
+    if (detail.image && detail.image.bytes < 80e6) {
+      await load(address(detail.image.path), "image", () => {}, new AbortController().signal).catch(() => {});
+    }
+  }
+
+  // -- drawing ---------------------------------------------------------------------------------
+
+  private async draw(fresh: boolean): Promise<void> {
+    const turn = ++this.latest;
+    if (fresh) {
+      this.loading.abort();
+      this.loading = new AbortController();
+    }
+    const { signal } = this.loading;
+    const layer = this.layer;
+    if (!layer) return;
+    this.progress(`${layer.title} ...`, 0);
+    try {
+      const told = (share: number) => turn === this.latest && this.progress(`${layer.title} ...`, share);
+      const base = await load(address(layer.path), kindOf(layer), told, signal);
+      const over: Promise<NVImage | null>[] = [];
+      for (const [name] of OVERLAYS) {
+        if (this.on.has(name)) over.push(...this.overlay(name, layer, signal));
+      }
+      const ready = (await Promise.all(over)).filter((v): v is NVImage => v !== null);
+      if (turn !== this.latest) return;
+      base.image.colormap = layer.kind === "field" ? "viridis" : "gray";
+      base.image.opacity = 1;
+      base.image.name = layer.title;
+      const seen = this.base?.image !== base.image || fresh;
+      this.base = base;
+      if (seen) [base.image.cal_min, base.image.cal_max] = base.window;
+      this.put([base.image, ...ready]);
+      this.windowed();
+    } catch (error) {
+      if (turn !== this.latest || (error as Error).name === "AbortError") return;
+      find("nothing").hidden = false;
+      find("nothing").textContent = `${layer.title}: ${(error as Error).message}`;
+      this.put([]);
+    } finally {
+      if (turn === this.latest) find("loading").hidden = true;
+    }
+  }
+
+  private overlay(name: Overlay, layer: Layer, signal: AbortSignal): Promise<NVImage | null>[] {
+    const d = this.detail as Detail;
+    const opacity = Number(find<HTMLInputElement>("opacity").value);
+    const put = async (url: string, kind: string, dress: (image: NVImage, window: [number, number]) => void) => {
+      try {
+        const { image, window } = await load(url, kind, () => {}, signal);
+        image.opacity = opacity;
+        dress(image, window);
+        return image;
+      } catch (error) {
+        if ((error as Error).name === "AbortError") throw error;
+        this.missing.add(name);
+        this.on.delete(name);
+        this.choices();
+        return null;
+      }
+    };
+    if (name === "template") {
+      return [
+        put(`/api/images/${encodeURIComponent(d.id)}/template`, "template", (image, window) => {
+          image.colormap = "warm";
+          [image.cal_min, image.cal_max] = [window[0] + 0.15 * (window[1] - window[0]), window[1]];
+          image.name = `template ${d.template}`;
+        }),
+      ];
+    }
+    return this.layersOf(name, layer).map((l, n) =>
+      put(address(l.path), name === "outline" ? "outline" : l.kind, (image) => {
+        image.name = l.title;
+        [image.cal_min, image.cal_max] = [0, 1];
+        if (l.kind === "labels") image.setColormapLabel(labelled());
+        else if (l.kind === "probability") image.colormap = `tissue${tissue(l, n)}`;
+        else image.colormap = "tissue3";
+      }),
+    );
+  }
+
+  private put(volumes: NVImage[]): void {
+    this.nv.volumes = volumes;
+    this.nv.back = volumes[0] ?? null;
+    this.nv.overlays = volumes.slice(1);
+    if (volumes.length) this.nv.updateGLVolume(); // draws
+    else this.nv.drawScene();
+    find("canvas").dataset.drawn = volumes.map((v) => v.name).join(", ");
+    find("canvas").style.visibility = volumes.length ? "visible" : "hidden";
+  }
+
+  private progress(what: string, share: number): void {
+    find("loading").hidden = false;
+    find("loading-what").textContent = what;
+    find<HTMLProgressElement>("loaded").value = share;
+  }
+
+  // -- what there is to choose -----------------------------------------------------------------
+
+  private images(): Layer[] {
+    const d = this.detail;
+    if (!d?.image) return [];
+    return [d.image, ...d.layers.filter((l) => l.kind === "image" || l.kind === "field")];
+  }
+
+  private layersOf(name: Overlay, on: Layer): Layer[] {
+    const all = (this.detail?.layers ?? []).filter((l) => l.space === on.space);
+    if (name === "mask" || name === "outline") return all.filter((l) => l.kind === "mask").slice(0, 1);
+    const parts = all.filter((l) => l.kind === "probability");
+    const labels = all.filter((l) => l.kind === "labels");
+    return labels.length ? labels.slice(0, 1) : parts;
+  }
+
+  private available(name: Overlay): boolean {
+    if (!this.layer || this.missing.has(name)) return false;
+    if (name === "template") return this.detail?.template != null && this.layer.space === this.detail.template;
+    return this.layersOf(name, this.layer).length > 0;
+  }
+
+  private choices(): void {
+    const images = this.images();
+    fill(
+      "choose-image",
+      images.length < 2 ? [] : images.map((l) => button(l.title, l.path === this.layer?.path, () => this.choose(l), "c")),
+    );
+    fill(
+      "choose-overlays",
+      OVERLAYS.map(([name, title, key]) => {
+        const b = button(title, this.on.has(name) && this.available(name), () => this.toggle(name), key);
+        b.dataset.overlay = name;
+        b.disabled = !this.available(name);
+        if (b.disabled) b.title = absent(name, this.missing.has(name));
+        return b;
+      }),
+    );
+    fill("choose-view", VIEWS.map(([title], n) => button(title, n === this.view, () => this.setView(n), "v")));
+  }
+
+  private controls(): void {
+    this.choices();
+    find<HTMLInputElement>("opacity").addEventListener("input", (e) =>
+      this.setOpacity(Number((e.target as HTMLInputElement).value)),
+    );
+    for (const id of ["window-low", "window-high"]) {
+      find(id).addEventListener("change", () => {
+        const [low, high] = ["window-low", "window-high"].map((i) => Number(find<HTMLInputElement>(i).value));
+        if (low !== undefined && high !== undefined && high > low) this.setWindow(low, high);
+        else this.windowed();
+      });
+    }
+    find("window-reset").addEventListener("click", () => this.resetWindow());
+  }
+
+  private setWindow(low: number, high: number): void {
+    if (!this.base) return;
+    [this.base.image.cal_min, this.base.image.cal_max] = [low, high];
+    this.nv.updateGLVolume();
+    this.windowed();
+  }
+
+  private windowed(): void {
+    if (!this.base) return;
+    find<HTMLInputElement>("window-low").value = short(this.base.image.cal_min);
+    find<HTMLInputElement>("window-high").value = short(this.base.image.cal_max);
+  }
+
+  private located(at: Location): void {
+    const mm = [...at.mm].slice(0, 3).map((v) => v.toFixed(1)).join(", ");
+    const values = at.values.map((v) => `${v.name} ${short(v.value)}`).join(" · ");
+    find("where").textContent = `${mm} mm · ${values}`;
+  }
+}
+
+/** Whether there is no graphics processor: a picture in 3D then takes seconds, and is drawn when asked for. */
+function slow(nv: Niivue): boolean {
+  const about = nv.gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = about ? String(nv.gl?.getParameter(about.UNMASKED_RENDERER_WEBGL)) : "";
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
+interface Location {
+  mm: Iterable<number>;
+  values: { name: string; value: number }[];
+}
+
+function kindOf(layer: Layer): string {
+  return layer.kind === "field" ? "field" : "image";
+}
+
+function tissue(layer: Layer, n: number): number {
+  const at = ["csf", "gm", "wm"].findIndex((t) => layer.title.toLowerCase().startsWith(t));
+  return at >= 0 ? at : n % (COLOURS.length - 1);
+}
+
+function labelled() {
+  const index = [...Array(256).keys()];
+  const colour = index.map((i) => (i === 0 ? [0, 0, 0] : COLOURS[1 + ((i - 1) % (COLOURS.length - 1))]) as number[]);
+  const part = (c: number) => colour.map((rgb) => rgb[c] as number);
+  return { R: part(0), G: part(1), B: part(2), A: index.map((i) => (i ? 255 : 0)), I: index };
+}
+
+function absent(name: Overlay, failed: boolean): string {
+  if (name === "template") return failed ? "The template is not on this machine" : "The image lies on no template";
+  return name === "tissues" ? "There are no tissues of this image" : "There is no mask of this image";
+}
+
+function button(title: string, pressed: boolean, act: () => unknown, key: string): HTMLButtonElement {
+  const made = make("button", { type: "button", "aria-pressed": String(pressed), title: `${title} (${key})` }, title);
+  made.addEventListener("click", () => void act());
+  return made;
+}
+
+function fill(id: string, buttons: HTMLElement[]): void {
+  const set = find(id);
+  const at = [...set.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement);
+  set.replaceChildren(set.querySelector("legend") as HTMLElement, ...buttons);
+  if (at >= 0) (buttons[at] as HTMLElement | undefined)?.focus();
+  set.hidden = buttons.length === 0;
+}
