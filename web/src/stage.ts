@@ -1,6 +1,7 @@
 // The picture: NiiVue with an image, and what is laid over it.
 import { DRAG_MODE, type NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 import { address, type Detail, type Layer } from "./api";
+import { tables, tissue } from "./colours";
 import { find, make, short } from "./dom";
 import { load, type Volume } from "./volumes";
 
@@ -13,17 +14,13 @@ const VIEWS: [string, SLICE_TYPE][] = [
   ["sagittal", SLICE_TYPE.SAGITTAL],
   ["3D", SLICE_TYPE.RENDER],
 ];
-type Overlay = "mask" | "outline" | "tissues" | "template";
+type Overlay = "outline" | "mask" | "tissues" | "edges" | "template";
 const OVERLAYS: [Overlay, string, string][] = [
   ["outline", "mask outline", "m"],
-  ["mask", "mask", "Shift+M"],
+  ["mask", "mask", "M"],
   ["tissues", "tissues", "t"],
-  ["template", "template", "b"],
-];
-/** Colours of labels and tissues, as far apart as they go: CSF, grey, white matter first. */
-const COLOURS = [
-  [0, 0, 0], [80, 160, 255], [255, 120, 90], [120, 220, 120], [255, 200, 60], [190, 130, 255],
-  [90, 220, 220], [255, 130, 200], [170, 170, 90], [150, 100, 70],
+  ["edges", "template edges", "b"],
+  ["template", "template", "B"],
 ];
 
 export class Stage {
@@ -54,7 +51,6 @@ export class Stage {
       isRadiologicalConvention: true,
       dragMode: DRAG_MODE.contrast,
       dragAndDropEnabled: false,
-      multiplanarForceRender: true,
       multiplanarShowRender: NEVER,
       viewModeHotKey: "",
       clipPlaneHotKey: "",
@@ -63,12 +59,7 @@ export class Stage {
       show3Dcrosshair: true,
       logLevel: "error",
     });
-    for (const [n, [r, g, b]] of COLOURS.slice(1).entries()) {
-      nv.addColormap(`tissue${n}`, {
-        R: [0, r as number, r as number], G: [0, g as number, g as number], B: [0, b as number, b as number],
-        A: [0, 64, 220], I: [0, 64, 255],
-      });
-    }
+    for (const [name, table] of tables()) nv.addColormap(name, table);
     await nv.attachToCanvas(canvas);
     const stage = new Stage(nv);
     nv.onLocationChange = (at) => stage.located(at as Location);
@@ -141,7 +132,10 @@ export class Stage {
   }
 
   setOpacity(opacity: number): void {
-    for (let i = 1; i < this.nv.volumes.length; i++) this.nv.setOpacity(i, opacity);
+    for (const volume of this.nv.volumes.slice(1)) {
+      if (!LINES.has(volume.name.split(" ")[0] ?? "")) volume.opacity = opacity;
+    }
+    if (this.base) this.nv.updateGLVolume();
   }
 
   resized(): void {
@@ -176,7 +170,6 @@ export class Stage {
       }
       const ready = (await Promise.all(over)).filter((v): v is NVImage => v !== null);
       if (turn !== this.latest) return;
-      base.image.colormap = layer.kind === "field" ? "viridis" : "gray";
       base.image.opacity = 1;
       base.image.name = layer.title;
       const seen = this.base?.image !== base.image || fresh;
@@ -196,12 +189,11 @@ export class Stage {
 
   private overlay(name: Overlay, layer: Layer, signal: AbortSignal): Promise<NVImage | null>[] {
     const d = this.detail as Detail;
-    const opacity = Number(find<HTMLInputElement>("opacity").value);
-    const put = async (url: string, kind: string, dress: (image: NVImage, window: [number, number]) => void) => {
+    const put = async (url: string, kind: string, title: string) => {
       try {
-        const { image, window } = await load(url, kind, () => {}, signal);
-        image.opacity = opacity;
-        dress(image, window);
+        const { image } = await load(url, kind, () => {}, signal);
+        image.opacity = lines(name) ? 0.9 : Number(find<HTMLInputElement>("opacity").value);
+        image.name = title;
         return image;
       } catch (error) {
         if ((error as Error).name === "AbortError") throw error;
@@ -211,32 +203,26 @@ export class Stage {
         return null;
       }
     };
-    if (name === "template") {
-      return [
-        put(`/api/images/${encodeURIComponent(d.id)}/template`, "template", (image, window) => {
-          image.colormap = "warm";
-          [image.cal_min, image.cal_max] = [window[0] + 0.15 * (window[1] - window[0]), window[1]];
-          image.name = `template ${d.template}`;
-        }),
-      ];
+    if (ofTemplate(name)) {
+      return [put(`/api/images/${encodeURIComponent(d.id)}/template`, name, `${name} of ${d.template}`)];
     }
-    return this.layersOf(name, layer).map((l, n) =>
-      put(address(l.path), name === "outline" ? "outline" : l.kind, (image) => {
-        image.name = l.title;
-        [image.cal_min, image.cal_max] = [0, 1];
-        if (l.kind === "labels") image.setColormapLabel(labelled());
-        else if (l.kind === "probability") image.colormap = `tissue${tissue(l, n)}`;
-        else image.colormap = "tissue3";
-      }),
-    );
+    return this.layersOf(name, layer).map((l, n) => {
+      const kind = l.kind === "probability" ? `probability${tissue(l.title, n)}` : name === "tissues" ? l.kind : name;
+      return put(address(l.path), kind, name === "outline" ? "outline" : l.title);
+    });
   }
 
   private put(volumes: NVImage[]): void {
     this.nv.volumes = volumes;
     this.nv.back = volumes[0] ?? null;
     this.nv.overlays = volumes.slice(1);
-    if (volumes.length) this.nv.updateGLVolume(); // draws
-    else this.nv.drawScene();
+    // Lines belong to planes: in 3D they would hide the head.
+    const filled = [...this.on].some((o) => !lines(o) && this.available(o));
+    this.nv.opts.renderOverlayBlend = filled ? 1 : 0;
+    if (volumes.length) {
+      this.nv.updateGLVolume(); // draws
+      this.nv.createOnLocationChange();
+    } else this.nv.drawScene();
     find("canvas").dataset.drawn = volumes.map((v) => v.name).join(", ");
     find("canvas").style.visibility = volumes.length ? "visible" : "hidden";
   }
@@ -265,7 +251,7 @@ export class Stage {
 
   private available(name: Overlay): boolean {
     if (!this.layer || this.missing.has(name)) return false;
-    if (name === "template") return this.detail?.template != null && this.layer.space === this.detail.template;
+    if (ofTemplate(name)) return this.detail?.template != null && this.layer.space === this.detail.template;
     return this.layersOf(name, this.layer).length > 0;
   }
 
@@ -339,20 +325,18 @@ function kindOf(layer: Layer): string {
   return layer.kind === "field" ? "field" : "image";
 }
 
-function tissue(layer: Layer, n: number): number {
-  const at = ["csf", "gm", "wm"].findIndex((t) => layer.title.toLowerCase().startsWith(t));
-  return at >= 0 ? at : n % (COLOURS.length - 1);
+const LINES = new Set<string>(["outline", "edges"]);
+
+function lines(name: Overlay): boolean {
+  return LINES.has(name);
 }
 
-function labelled() {
-  const index = [...Array(256).keys()];
-  const colour = index.map((i) => (i === 0 ? [0, 0, 0] : COLOURS[1 + ((i - 1) % (COLOURS.length - 1))]) as number[]);
-  const part = (c: number) => colour.map((rgb) => rgb[c] as number);
-  return { R: part(0), G: part(1), B: part(2), A: index.map((i) => (i ? 255 : 0)), I: index };
+function ofTemplate(name: Overlay): boolean {
+  return name === "template" || name === "edges";
 }
 
 function absent(name: Overlay, failed: boolean): string {
-  if (name === "template") return failed ? "The template is not on this machine" : "The image lies on no template";
+  if (ofTemplate(name)) return failed ? "The template is not on this machine" : "The image lies on no template";
   return name === "tissues" ? "There are no tissues of this image" : "There is no mask of this image";
 }
 

@@ -1,6 +1,8 @@
-// Volumes from files: unpacked, their window, outlines of masks.
+// Volumes from files: unpacked, with the window and the colours in which they are shown.
 import { NVImage } from "@niivue/niivue";
 import { bytes } from "./api";
+import { colours, labelled } from "./colours";
+import { edges, outline } from "./outlines";
 
 export interface Volume {
   image: NVImage;
@@ -13,6 +15,12 @@ export interface Volume {
 const MOST = 600e6;
 const kept = new Map<string, Promise<Volume>>();
 
+/**
+ * A volume, from its file or from memory.
+ *
+ * `kind` says how it is shown: "image", "field", "template", "mask", "labels",
+ * "outline" of a mask, "edges" of a template, "probability" and its number.
+ */
 export function load(
   url: string,
   kind: string,
@@ -53,19 +61,21 @@ async function read(
   signal: AbortSignal,
 ): Promise<Volume> {
   const packed = await bytes(url, told, signal);
-  const loading = NVImage.loadFromUrl({ url: "volume.nii.gz", name: "volume.nii.gz", buffer: packed });
-  const image = await loading;
+  const image = await NVImage.loadFromUrl({ url: "volume.nii.gz", name: "volume.nii.gz", buffer: packed });
   const voxels = image.img;
   if (!voxels) throw new Error("the volume cannot be read");
   let window: [number, number] = [0, 1];
   if (kind === "image" || kind === "field" || kind === "template") window = prepare(image, voxels);
   if (kind === "outline") outline(image, voxels);
+  if (kind === "edges") window = edges(image, voxels);
+  if (kind === "labels") image.setColormapLabel(labelled());
+  else image.colormap = colours(kind); // NiiVue then takes a window of its own: ours comes after
   image.cal_min = window[0];
   image.cal_max = window[1];
   return { image, window, bytes: voxels.byteLength };
 }
 
-type Voxels = NonNullable<NVImage["img"]>;
+export type Voxels = NonNullable<NVImage["img"]>;
 
 /**
  * The window: from the 1st to the 99.5th of a hundred of what is no background.
@@ -98,23 +108,4 @@ function prepare(image: NVImage, voxels: Voxels): [number, number] {
   const from = (constant && nothing < low ? nothing : low) * slope + offset;
   const to = high * slope + offset;
   return to > from ? [from, to] : [from, from + 1];
-}
-
-/** Keep of a mask the voxels at its surface. */
-function outline(image: NVImage, voxels: Voxels): void {
-  const [, nx = 1, ny = 1, nz = 1] = image.hdr?.dims ?? [];
-  const slice = nx * ny;
-  const full = voxels.slice();
-  for (let z = 0; z < nz; z++) {
-    for (let y = 0; y < ny; y++) {
-      for (let x = 0; x < nx; x++) {
-        const i = x + y * nx + z * slice;
-        if (!full[i]) continue;
-        const inner =
-          x > 0 && x < nx - 1 && y > 0 && y < ny - 1 && z > 0 && z < nz - 1 &&
-          full[i - 1] && full[i + 1] && full[i - nx] && full[i + nx] && full[i - slice] && full[i + slice];
-        if (inner) voxels[i] = 0;
-      }
-    }
-  }
 }
