@@ -2,7 +2,7 @@
 FROM python:3.12-slim AS build
 
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md LICENSE ./
 COPY src ./src
 RUN python -m venv /opt/mriprep \
     && /opt/mriprep/bin/pip install --no-cache-dir -c constraints.txt ".[cluster]"

@@ -3,6 +3,7 @@
 #   make demo     make the environment, run the whole pipeline on a digital head, say where the report is
 #   make test     lint, types, layers, tests
 #   make lint     ruff, mypy, import-linter alone
+#   make web      build the page of `mriprep view` (needs Node.js 20 or newer)
 #   make bench    the benchmarks' short form (real scans: MRIPREP_TEST_DATA=folder)
 #   make clean    remove the environment and what was built
 
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint pytest bench clean env
+.PHONY: demo test lint pytest bench clean env web page-for-tests
 
 env: $(READY)
 
@@ -25,6 +26,27 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $(READY)
 
+NPM := $(shell command -v npm 2>/dev/null)
+PAGE := src/mriprep/viewer/static/index.html
+
+web: $(PAGE)
+
+$(PAGE): web/node_modules/.ready $(wildcard web/src/*) web/index.html web/build.mjs web/tsconfig.json
+	cd web && npm run --silent check && npm run --silent build
+	@touch $@
+
+# Exactly what the lock file says, checked by its hashes; no package runs anything when it is installed.
+web/node_modules/.ready: web/package.json web/package-lock.json web/.npmrc
+	@test -n "$(NPM)" || { echo "npm was not found: install Node.js 20 or newer, https://nodejs.org"; exit 1; }
+	cd web && npm ci --ignore-scripts --silent
+	@touch $@
+
+# Tests run without the page, and say which of them were skipped; a page that cannot be built is a fault.
+page-for-tests:
+	@if test -z "$(NPM)"; then echo "npm is not there: tests of the viewer in a browser will be skipped"; \
+	elif $(MAKE) --no-print-directory web/node_modules/.ready; then $(MAKE) --no-print-directory web; \
+	else echo "the packages of the viewer's page could not be fetched: its tests in a browser will be skipped"; fi
+
 demo: env
 	$(BIN)/mriprep demo demo-output
 
@@ -35,7 +57,7 @@ lint: env
 	$(BIN)/lint-imports
 
 # One thread a worker in BLAS and torch: threads that wait for each other starve on full cores.
-pytest: env
+pytest: env page-for-tests
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 test: lint pytest
@@ -45,4 +67,4 @@ bench: env
 	$(BIN)/python benchmarks/guide_chain.py --short
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output
+	rm -rf web/node_modules src/mriprep/viewer/static $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output

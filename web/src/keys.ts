@@ -27,11 +27,11 @@ export function listen(keys: Key[]): void {
       if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
       if (document.querySelector("dialog[open]")) return;
       const target = event.target as HTMLElement;
-      const writing = target.matches("textarea, select, input:not([type=checkbox])");
-      if (writing) {
+      if (target.matches("textarea, select, input:not([type=checkbox], [type=range])")) {
         if (event.key === "Escape") target.blur();
         return;
       }
+      if (target.matches("[type=range]") && /^(Arrow|Page)/.test(event.key)) return;
       const key = keys.find((k) => k.keys.includes(event.key));
       if (!key) return;
       event.preventDefault();

@@ -106,7 +106,18 @@ async function keepNote(): Promise<void> {
   if (image && before && note !== before.note) await save(image, before.rating, note);
 }
 
-async function save(image: api.Summary, rating: api.Said, note: string): Promise<boolean> {
+/** One after the other: the last row of a rater is the one that counts. */
+let saving: Promise<unknown> = Promise.resolve();
+let unsaved = 0;
+
+function save(image: api.Summary, rating: api.Said, note: string): Promise<boolean> {
+  unsaved++;
+  const saved = saving.then(() => write(image, rating, note)).finally(() => unsaved--);
+  saving = saved;
+  return saved;
+}
+
+async function write(image: api.Summary, rating: api.Said, note: string): Promise<boolean> {
   try {
     const done = await api.rate({ case: image.case, contrast: image.contrast, rating, note, rater });
     ratings.set(key(done, done.rater), done);
@@ -206,6 +217,9 @@ function controls(): void {
     const shown = find("list").classList.toggle("open");
     find("open-list").setAttribute("aria-expanded", String(shown));
   });
+  window.addEventListener("beforeunload", (event) => {
+    if (unsaved) event.preventDefault();
+  });
   listen([
     { keys: ["p"], says: "pass", act: () => rate("pass") },
     { keys: ["u"], says: "unsure", act: () => rate("unsure") },
@@ -222,6 +236,7 @@ function controls(): void {
     { keys: ["v"], says: "next view: planes, one plane, 3D", act: () => stage?.nextView() },
     { keys: ["PageUp"], says: "one slice up (axial)", act: () => stage?.move(0, 0, 1) },
     { keys: ["PageDown"], says: "one slice down (axial)", act: () => stage?.move(0, 0, -1) },
+    { keys: ["x"], says: "crosshair", act: () => stage?.crosshair() },
     { keys: ["r"], says: "window of the image again", act: () => stage?.resetWindow() },
     { keys: ["/"], says: "search", act: () => find("filter-text").focus() },
     { keys: ["?"], says: "this list", act: help },

@@ -71,13 +71,9 @@ export class Stage {
 
   /** Show an image; gives way when another one is asked for meanwhile. */
   async show(detail: Detail): Promise<void> {
-    const same = this.detail?.case === detail.case;
-    const title = this.layer?.title;
     this.detail = detail;
     this.missing.clear();
-    // Of another case the contrast is shown that the list names; of the same what was looked at.
-    const again = same ? detail.layers.find((l) => l.title === title && l.kind === "image") : undefined;
-    await this.choose(again && this.layer?.path === again.path ? again : detail.image);
+    await this.choose(detail.image);
   }
 
   async choose(layer: Layer | null): Promise<void> {
@@ -85,6 +81,7 @@ export class Stage {
     this.choices();
     find("nothing").hidden = layer !== null;
     if (!layer) {
+      this.latest++;
       this.loading.abort();
       this.put([]);
       find("nothing").textContent = "There is no image: the run stopped before it was made.";
@@ -125,6 +122,11 @@ export class Stage {
   /** Move the crosshair by voxels of the image, along its axes. */
   move(x: number, y: number, z: number): void {
     if (this.base) this.nv.moveCrosshairInVox(x, y, z);
+  }
+
+  crosshair(): void {
+    this.nv.opts.crosshairWidth = this.nv.opts.crosshairWidth ? 0 : 1;
+    this.nv.drawScene();
   }
 
   resetWindow(): void {
@@ -178,7 +180,8 @@ export class Stage {
       this.put([base.image, ...ready]);
       this.windowed();
     } catch (error) {
-      if (turn !== this.latest || (error as Error).name === "AbortError") return;
+      if (turn !== this.latest) return;
+      if ((error as Error).name === "AbortError") return await this.draw(true); // left, and come back to
       find("nothing").hidden = false;
       find("nothing").textContent = `${layer.title}: ${(error as Error).message}`;
       this.put([]);

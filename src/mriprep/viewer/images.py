@@ -371,7 +371,10 @@ def _with_cohort(quality: Quality | None, cohort: Quality | None) -> Quality | N
 def _json(path: Path) -> Any:
     if path.stat().st_size > _LARGEST:
         raise ValueError("too large")
-    return json.loads(path.read_text("utf-8"))
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _text(value: object) -> str | None:
