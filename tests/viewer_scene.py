@@ -46,7 +46,12 @@ def outputs(folder: Path) -> Path:
             mp.write(scan, anat / f"{stem}_desc-preproc_{contrast}.nii.gz")
         mp.write(brain, anat / f"{stem}_desc-brain_mask.nii.gz")
         mp.write(field, anat / f"{case}_desc-biasfield_T1w.nii.gz")
-        mp.write(tissues, anat / f"{stem}_desc-tissues_dseg.nii.gz")
+        if case == "sub-02":
+            mp.write(tissues, anat / f"{stem}_desc-tissues_dseg.nii.gz")
+        else:
+            for label, name in enumerate(("CSF", "GM", "WM"), 1):
+                share = Volume((tissues.data == label).astype(np.float32), grid, "probability")
+                mp.write(share, anat / f"{stem}_label-{name}_probseg.nii.gz")
         (folder / f"{case}_T1w.html").write_text(f"<!doctype html><title>report of {case}</title>")
     quality("sub-02", "T1w", folder, verdict="fail", site="A")
     quality("sub-03", "T1w", folder, verdict="fail", site="B", code="failed", level="fail")

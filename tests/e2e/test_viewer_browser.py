@@ -139,6 +139,7 @@ def test_volumes_are_drawn(visit):
     coloured = picture(page)
     assert differ(bare, coloured) > 2
     assert grey(bare) > grey(coloured) + 2
+    tissues_are_told_apart(page)
     page.locator("#opacity").fill("0.1")
     assert differ(coloured, picture(page)) > 1
     page.keyboard.press("t")
@@ -164,17 +165,31 @@ def test_volumes_are_drawn(visit):
     assert picture(page).std() > 5
 
 
+def tissues_are_told_apart(page):
+    page.locator("#opacity").fill("1")
+    opaque = picture(page)
+    for colour in ((80, 160, 255), (255, 120, 90), (120, 220, 120)):  # CSF, grey, white matter
+        assert 100 * np.mean(np.abs(opaque - colour).max(axis=2) < 12) > 1, colour
+    assert np.mean(opaque.max(axis=2) < 12) > 0.3  # and nothing outside of the head
+
+
 def grey(pixels):
     """Share of pixels without colour, in percent."""
     return 100 * np.mean(np.ptp(pixels, axis=2) < 12)
 
 
-def test_the_template_is_laid_over(visit):
+def test_what_is_laid_over(visit):
     page = visit()
     before = picture(page)
     page.keyboard.press("b")
     drawn(page, "edges of MNI152NLin2009aSym")
     assert differ(before, picture(page)) > 0.5
+    page.keyboard.press("b")
+    page.click("text=sub-01 T1w")  # whose tissues are probabilities
+    page.wait_for_selector("h2:has-text('sub-01')")
+    page.keyboard.press("t")
+    drawn(page, "T1w", "tissues")
+    tissues_are_told_apart(page)
 
 
 def test_three_cases_are_rated_by_keyboard(visit, cohort):

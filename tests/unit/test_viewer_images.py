@@ -34,7 +34,9 @@ def test_what_there_is_of_an_image(cohort):
     assert layers == [
         ("image", "FLAIR", "MNI152NLin2009aSym"),
         ("mask", "brain mask", "MNI152NLin2009aSym"),
-        ("labels", "tissues", "MNI152NLin2009aSym"),
+        ("probability", "CSF probability", "MNI152NLin2009aSym"),
+        ("probability", "GM probability", "MNI152NLin2009aSym"),
+        ("probability", "WM probability", "MNI152NLin2009aSym"),
         ("field", "bias field", "scan"),
     ]
     assert image.report == "sub-01_T1w.html"

@@ -19,17 +19,14 @@ export function colours(kind: string): string {
 
 /** All colours of ours, by name, for NiiVue. */
 export function tables() {
-  const ramp = ([r, g, b]: [number, number, number], from: number) => ({
-    R: [r, r, r], G: [g, g, g], B: [b, b, b], A: [0, from, 255], I: [0, 64, 255],
-  });
-  const tissues = LABELS.map((c, n) => [`probability${n}`, ramp(c, 64)] as const);
-  return [["mask", ramp(MASK, 64)] as const, ["edges", ramp(EDGES, 40)] as const, ...tissues];
+  const one = ([r, g, b]: [number, number, number]) => ({ R: [r, r], G: [g, g], B: [b, b], A: [0, 255], I: [0, 255] });
+  return [["mask", one(MASK)], ["edges", one(EDGES)]] as const;
 }
 
-/** Which colour the probability of a tissue has, by its name, else by its place. */
+/** The label of the probability of a tissue, by its name, else by its place. */
 export function tissue(title: string, place: number): number {
   const known = ["csf", "gm", "wm"].findIndex((t) => title.toLowerCase().startsWith(t));
-  return known >= 0 ? known : place % LABELS.length;
+  return 1 + (known >= 0 ? known : place);
 }
 
 /** A table of labels: 0 is nothing. */

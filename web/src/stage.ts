@@ -3,7 +3,7 @@ import { DRAG_MODE, type NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 import { address, type Detail, type Layer } from "./api";
 import { tables, tissue } from "./colours";
 import { find, make, short } from "./dom";
-import { load, type Volume } from "./volumes";
+import { load, mostProbable, type Volume } from "./volumes";
 
 const [NEVER, ALWAYS] = [0, 1]; // NiiVue's words for whether 3D is drawn beside the planes
 const VIEWS: [string, SLICE_TYPE][] = [
@@ -29,7 +29,7 @@ export class Stage {
   private layer: Layer | null = null;
   private base: Volume | null = null;
   private on = new Set<Overlay>(["outline"]);
-  private missing = new Set<string>();
+  private missing = new Map<string, string>();
   private view = 0;
   private loading = new AbortController();
   private latest = 0;
@@ -192,27 +192,34 @@ export class Stage {
 
   private overlay(name: Overlay, layer: Layer, signal: AbortSignal): Promise<NVImage | null>[] {
     const d = this.detail as Detail;
-    const put = async (url: string, kind: string, title: string) => {
+    const put = async (title: string, loading: Promise<Volume>) => {
       try {
-        const { image } = await load(url, kind, () => {}, signal);
+        const { image } = await loading;
         image.opacity = lines(name) ? 0.9 : Number(find<HTMLInputElement>("opacity").value);
         image.name = title;
         return image;
       } catch (error) {
         if ((error as Error).name === "AbortError") throw error;
-        this.missing.add(name);
+        this.missing.set(name, (error as Error).message);
         this.on.delete(name);
         this.choices();
         return null;
       }
     };
+    const quiet = () => {};
     if (ofTemplate(name)) {
-      return [put(`/api/images/${encodeURIComponent(d.id)}/template`, name, `${name} of ${d.template}`)];
+      const url = `/api/images/${encodeURIComponent(d.id)}/template`;
+      return [put(`${name} of ${d.template}`, load(url, name, quiet, signal))];
     }
-    return this.layersOf(name, layer).map((l, n) => {
-      const kind = l.kind === "probability" ? `probability${tissue(l.title, n)}` : name === "tissues" ? l.kind : name;
-      return put(address(l.path), kind, name === "outline" ? "outline" : l.title);
-    });
+    const layers = this.layersOf(name, layer);
+    if (layers[0]?.kind === "probability") {
+      const urls = layers.map((l) => address(l.path));
+      const labels = layers.map((l, n) => tissue(l.title, n));
+      return [put("tissues", mostProbable(urls, labels, quiet, signal))];
+    }
+    return layers.map((l) =>
+      put(name === "outline" ? name : l.title, load(address(l.path), name === "tissues" ? l.kind : name, quiet, signal)),
+    );
   }
 
   private put(volumes: NVImage[]): void {
@@ -270,7 +277,7 @@ export class Stage {
         const b = button(title, this.on.has(name) && this.available(name), () => this.toggle(name), key);
         b.dataset.overlay = name;
         b.disabled = !this.available(name);
-        if (b.disabled) b.title = absent(name, this.missing.has(name));
+        if (b.disabled) b.title = this.missing.get(name) ?? absent(name);
         return b;
       }),
     );
@@ -338,9 +345,9 @@ function ofTemplate(name: Overlay): boolean {
   return name === "template" || name === "edges";
 }
 
-function absent(name: Overlay, failed: boolean): string {
-  if (ofTemplate(name)) return failed ? "The template is not on this machine" : "The image lies on no template";
-  return name === "tissues" ? "There are no tissues of this image" : "There is no mask of this image";
+function absent(name: Overlay): string {
+  if (ofTemplate(name)) return "What is shown lies on no template";
+  return `There ${name === "tissues" ? "are no tissues" : "is no mask"} in the world of what is shown`;
 }
 
 function button(title: string, pressed: boolean, act: () => unknown, key: string): HTMLButtonElement {

@@ -19,7 +19,7 @@ const kept = new Map<string, Promise<Volume>>();
  * A volume, from its file or from memory.
  *
  * `kind` says how it is shown: "image", "field", "template", "mask", "labels",
- * "outline" of a mask, "edges" of a template, "probability" and its number.
+ * "outline" of a mask, "edges" of a template.
  */
 export function load(
   url: string,
@@ -27,17 +27,60 @@ export function load(
   told: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Volume> {
-  const key = `${kind} ${url}`;
+  return once(`${kind} ${url}`, () => read(url, kind, told, signal));
+}
+
+function once(key: string, make: () => Promise<Volume>): Promise<Volume> {
   const known = kept.get(key);
   if (known) {
     kept.delete(key); // to the end: what was used last goes last
     kept.set(key, known);
     return known;
   }
-  const loading = read(url, kind, told, signal);
+  const loading = make();
   kept.set(key, loading);
   loading.then(forget, () => kept.delete(key));
   return loading;
+}
+
+/**
+ * Labels of probabilities: of each voxel the most probable tissue, where one is more probable than none.
+ *
+ * NiiVue draws whatever is above nothing of the last of several volumes, so that they would hide each other.
+ */
+export function mostProbable(
+  urls: string[],
+  labels: number[],
+  told: (share: number) => void,
+  signal: AbortSignal,
+): Promise<Volume> {
+  return once(`most ${urls.join(" ")}`, async () => {
+    const parts: Volume[] = [];
+    for (const url of urls) parts.push(await read(url, "mask", told, signal));
+    const { image } = parts[0] as Volume;
+    const voxels = parts.map((p) => p.image.img as Voxels);
+    const slopes = parts.map((p) => p.image.hdr?.scl_slope || 1);
+    const offsets = parts.map((p) => p.image.hdr?.scl_inter || 0);
+    const found = new Uint8Array((voxels[0] as Voxels).length);
+    if (voxels.some((v) => v.length !== found.length)) throw new Error("tissues on different grids");
+    for (let i = 0; i < found.length; i++) {
+      let most = 0;
+      let all = 0;
+      for (let t = 0; t < voxels.length; t++) {
+        const p = ((voxels[t] as Voxels)[i] as number) * (slopes[t] as number) + (offsets[t] as number);
+        all += p;
+        if (p > most) {
+          most = p;
+          found[i] = labels[t] as number;
+        }
+      }
+      if (all < 0.5) found[i] = 0;
+    }
+    image.img = found;
+    if (image.hdr) Object.assign(image.hdr, { datatypeCode: 2, numBitsPerVoxel: 8, scl_slope: 1, scl_inter: 0 });
+    dressLabels(image);
+    return { image, window: [0, 1], bytes: found.byteLength };
+  });
 }
 
 async function forget(): Promise<void> {
@@ -68,11 +111,17 @@ async function read(
   if (kind === "image" || kind === "field" || kind === "template") window = prepare(image, voxels);
   if (kind === "outline") outline(image, voxels);
   if (kind === "edges") window = edges(image, voxels);
-  if (kind === "labels") image.setColormapLabel(labelled());
+  if (kind === "labels") dressLabels(image);
   else image.colormap = colours(kind); // NiiVue then takes a window of its own: ours comes after
   image.cal_min = window[0];
   image.cal_max = window[1];
   return { image, window, bytes: voxels.byteLength };
+}
+
+function dressLabels(image: NVImage): void {
+  // NIfTI's code for labels: NiiVue then takes each label's own colour, not one between two labels.
+  if (image.hdr) image.hdr.intent_code = 1002;
+  image.setColormapLabel(labelled());
 }
 
 export type Voxels = NonNullable<NVImage["img"]>;
