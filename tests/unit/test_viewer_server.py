@@ -107,6 +107,17 @@ def test_other_names_are_refused(server, path, host):
 
 
 @pytest.mark.parametrize(
+    "host",
+    ["localhost:1/static/x?", "127.0.0.1/static/x?", "localhost:80/?", "localhost:80#", "a@localhost",
+     "localhost:", "localhost:1:2", "localhost:x", "[::1]:80/static/", "[::1", "localhost/static/"],
+)  # fmt: skip
+def test_a_name_that_passes_for_an_open_address(server, host):
+    """Addresses put together with the Host header would have the path that it brings along."""
+    assert server.ask("/api/images", Host=host, Cookie=None).status in (400, 401, 403)
+    assert server.ask("/api/images", Host=host).status in (400, 403)
+
+
+@pytest.mark.parametrize(
     "host", ["localhost:1", "LOCALHOST", "127.0.0.1", "[::1]:8742", "127.0.0.9"]
 )
 def test_names_of_this_machine_are_not(server, host):

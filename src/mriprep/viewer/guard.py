@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import threading
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 #: What needs no cookie: the page itself, in which there is nothing of anybody.
 _OPEN = ("/", "/api/enter")
 _STATIC = "/static/"
+#: A Host header: a name or an address, and a port.
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 #: Where files of the folder of outputs are served.
 FILES = "/out/"
 
@@ -91,7 +94,7 @@ class Keys:
         cookies = _cookies(request)
         if _same(cookies.get(self.cookie, ""), self.value):
             return True
-        path = request.url.path
+        path = request.scope["path"]
         page = path.startswith(FILES) and path.endswith(".html")
         reading = request.method in ("GET", "HEAD")
         return page and reading and _same(cookies.get(self.pages_cookie, ""), self.pages_value)
@@ -157,7 +160,8 @@ class Guard:
                 return refusal(403, "requests that change something must come from the page itself")
             if not _is_json(request.headers):
                 return refusal(415, "the content must be application/json")
-        path = request.url.path
+        # Not request.url: it is put together with the Host header, which the asker chooses.
+        path = request.scope["path"]
         if path in _OPEN or path.startswith(_STATIC) or self.keys.knows(request):
             return None
         return refusal(
@@ -165,8 +169,10 @@ class Guard:
         )
 
     def _our_name(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-        name = name.casefold()
+        called = _HOST.fullmatch(host)
+        if called is None:
+            return False
+        name = called[1].casefold()
         if name in self.names:
             return True
         try:
