@@ -14,7 +14,7 @@ export function colours(kind: string): string {
   const known: Record<string, string> = {
     image: "gray", field: "viridis", template: "gray", mask: "mask", outline: "mask", edges: "edges",
   };
-  return known[kind] ?? kind;
+  return known[kind] ?? "gray";
 }
 
 /** All colours of ours, by name, for NiiVue. */

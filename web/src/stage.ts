@@ -5,6 +5,7 @@ import { tables, tissue } from "./colours";
 import { find, make, short } from "./dom";
 import { load, mostProbable, type Volume } from "./volumes";
 
+const CROSSHAIR = 0.7; // mm
 const [NEVER, ALWAYS] = [0, 1]; // NiiVue's words for whether 3D is drawn beside the planes
 const VIEWS: [string, SLICE_TYPE][] = [
   ["planes + 3D", SLICE_TYPE.MULTIPLANAR],
@@ -46,8 +47,8 @@ export class Stage {
     const nv = new Niivue({
       backColor: [0, 0, 0, 1],
       crosshairColor: [0.42, 0.77, 0.81, 0.9],
-      crosshairWidth: 1,
-      crosshairWidthUnit: "voxels",
+      crosshairWidth: CROSSHAIR,
+      crosshairWidthUnit: "mm",
       isRadiologicalConvention: true,
       dragMode: DRAG_MODE.contrast,
       dragAndDropEnabled: false,
@@ -125,7 +126,7 @@ export class Stage {
   }
 
   crosshair(): void {
-    this.nv.opts.crosshairWidth = this.nv.opts.crosshairWidth ? 0 : 1;
+    this.nv.opts.crosshairWidth = this.nv.opts.crosshairWidth ? 0 : CROSSHAIR;
     this.nv.drawScene();
   }
 

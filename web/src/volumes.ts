@@ -104,7 +104,12 @@ async function read(
   signal: AbortSignal,
 ): Promise<Volume> {
   const packed = await bytes(url, told, signal);
-  const image = await NVImage.loadFromUrl({ url: "volume.nii.gz", name: "volume.nii.gz", buffer: packed });
+  const image = await NVImage.loadFromUrl({
+    url: "volume.nii.gz",
+    name: "volume.nii.gz",
+    buffer: packed,
+    colormap: colours(kind), // set later, NiiVue would look for a window a second time
+  });
   const voxels = image.img;
   if (!voxels) throw new Error("the volume cannot be read");
   let window: [number, number] = [0, 1];
@@ -112,7 +117,6 @@ async function read(
   if (kind === "outline") outline(image, voxels);
   if (kind === "edges") window = edges(image, voxels);
   if (kind === "labels") dressLabels(image);
-  else image.colormap = colours(kind); // NiiVue then takes a window of its own: ours comes after
   image.cal_min = window[0];
   image.cal_max = window[1];
   return { image, window, bytes: voxels.byteLength };
