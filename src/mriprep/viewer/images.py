@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from typing import Any
 
 from mriprep.qc import words
 
-#: Worst first.
-VERDICTS = ("fail", "look", None, "pass")
-#: A file of a quality larger than this is none.
-_LARGEST = 4_000_000
-_ENTITY = re.compile(r"([a-z]+)-([A-Za-z0-9+]+)")
-
-
-def _number(value: object) -> float | None:
-    """JSON of other programs may hold NaN; a browser's may not."""
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if good and abs(value) < float("inf") else None  # type: ignore[arg-type]
-
-
-_Number = Annotated[float | None, BeforeValidator(_number)]
-
-
-class Reason(BaseModel):
-    """Why somebody should look."""
-
-    model_config = ConfigDict(extra="ignore")
-    code: str
-    level: Literal["look", "fail"] = "look"
-    says: str = ""
-    hint: str | None = None
-    metric: str | None = None
-    value: _Number = None
-    limit: _Number = None
-
-
-class Quality(BaseModel):
-    """What was judged of an image: its ``desc-quality`` file, as far as the page shows it."""
-
-    model_config = ConfigDict(extra="ignore")
-    case: str
-    contrast: str
-    recipe: str | None = None
-    verdict: Literal["pass", "look", "fail"] | None = None
-    reasons: list[Reason] = Field(default_factory=list)
-    scores: dict[str, _Number] = Field(default_factory=dict)
-    metrics: dict[str, _Number] = Field(default_factory=dict)
-    missing: dict[str, str] = Field(default_factory=dict)
-    facts: dict[str, Any] = Field(default_factory=dict)
-    warnings: list[str] = Field(default_factory=list)
-    report: str | None = None
+from .judged import (
+    VERDICTS,
+    Quality,
+    contrast_of,
+    from_record,
+    is_failure,
+    named,
+    of_cohort,
+    qualities,
+    with_cohort,
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +96,7 @@ def find(folder: Path) -> list[Image]:
         As `mriprep run` wrote it: ``sub-01/[ses-2/]anat/*_desc-preproc_*.nii.gz``,
         with ``*_desc-quality_*.json`` where quality was judged.
     """
-    cohort = _cohort(folder / "qc.json")
+    cohort = of_cohort(folder / "qc.json")
     images = [i for case, place in _places(folder) for i in _of_case(folder, case, place, cohort)]
     return sorted(images, key=_worst_first)
 
@@ -153,7 +117,8 @@ def summary(image: Image) -> dict[str, Any]:
 
 def detail(folder: Path, image: Image) -> dict[str, Any]:
     """All that the page shows of one image, as plain data."""
-    quality = image.quality or _from_record(folder, image)
+    record = folder / f"{image.image.path.removesuffix('.nii.gz')}.json" if image.image else None
+    quality = image.quality or from_record(record, image.case, image.contrast)
     facts = [*words.facts(quality.facts)]
     if site := _text(quality.facts.get("site")):
         facts.insert(0, ("site", site))
@@ -189,21 +154,21 @@ def _places(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _of_case(folder: Path, case: str, place: Path, cohort: Mapping[str, Any]) -> Iterator[Image]:
     files = sorted((place / "anat").glob(f"{case}_*")) if (place / "anat").is_dir() else []
-    volumes = [(p, *_named(p.name.removesuffix(".nii.gz"))) for p in files if _is_volume(p)]
+    volumes = [(p, *named(p.name.removesuffix(".nii.gz"))) for p in files if _is_volume(p)]
     preprocessed: dict[str, list[tuple[Path, dict[str, str]]]] = {}
     for path, entities, suffix in volumes:
         if entities.get("desc") == "preproc":
-            preprocessed.setdefault(_contrast(entities, suffix), []).append((path, entities))
+            preprocessed.setdefault(contrast_of(entities, suffix), []).append((path, entities))
     # The folder of a case holds what is said of a run that stopped.
-    qualities, problems = _qualities([*files, *sorted(place.glob(f"{case}_*_record.json"))], case)
-    for contrast in sorted({*preprocessed, *qualities, *problems}):
+    judged, problems = qualities([*files, *sorted(place.glob(f"{case}_*_record.json"))], case)
+    for contrast in sorted({*preprocessed, *judged, *problems}):
         there = preprocessed.get(contrast, [])
         # Of several (two recipes into one folder), the one that was made last.
         first = max(there, key=lambda p: p[0].stat().st_mtime, default=None)
-        quality = qualities.get(contrast)
-        if quality and quality.metrics == {} and first and _is_failure(quality):
+        quality = judged.get(contrast)
+        if quality and quality.metrics == {} and first and is_failure(quality):
             quality = None  # what is said of a run that stopped, which was done again since
-        quality = _with_cohort(quality, cohort.get(f"{case}_{contrast}"))
+        quality = with_cohort(quality, cohort.get(f"{case}_{contrast}"))
         image = first and _layer(folder, *first, contrast)
         yield Image(
             case=case,
@@ -228,7 +193,7 @@ def _layers(
     found = []
     for path, entities, suffix in volumes:
         desc = entities.get("desc", "")
-        own = _contrast(entities, suffix)
+        own = contrast_of(entities, suffix)
         if desc == "biaslattice" or (desc == "biasfield" and own != contrast):
             continue  # control points are no picture; another contrast's field has a page of its own
         layer = _layer(folder, path, entities, own)
@@ -261,120 +226,12 @@ def _is_volume(path: Path) -> bool:
     return path.name.endswith(".nii.gz") and not path.name.startswith(".")
 
 
-def _named(stem: str) -> tuple[dict[str, str], str]:
-    """The entities of a BIDS name, and its suffix."""
-    *parts, suffix = stem.split("_")
-    return dict(m.groups() for p in parts if (m := _ENTITY.fullmatch(p))), suffix  # type: ignore[misc]
-
-
-def _contrast(entities: Mapping[str, str], suffix: str) -> str:
-    return "T1c" if suffix == "T1w" and "ce" in entities else suffix
-
-
 def _report(folder: Path, case: str, contrast: str, quality: Quality | None) -> str | None:
-    named = [quality.report] if quality and quality.report else []
-    for name in (*named, f"{case}_{contrast}.html", f"{case}.html"):
+    told = [quality.report] if quality and quality.report else []
+    for name in (*told, f"{case}_{contrast}.html", f"{case}.html"):
         if "/" not in name and "\\" not in name and (folder / name).is_file():
             return name
     return None
-
-
-# -- what was judged -----------------------------------------------------------------------------
-
-
-def _qualities(files: list[Path], case: str) -> tuple[dict[str, Quality], dict[str, str]]:
-    """By contrast: what was judged, and what is wrong with the files that say so."""
-    found: dict[str, Quality] = {}
-    problems: dict[str, str] = {}
-    for path in files:
-        if not path.name.endswith(".json"):
-            continue
-        entities, suffix = _named(path.name.removesuffix(".json"))
-        if entities.get("desc") == "quality":
-            contrast = _contrast(entities, suffix)
-            try:
-                found[contrast] = Quality.model_validate(_json(path))
-            except (ValueError, ValidationError, OSError):
-                problems[contrast] = f"{path.name} cannot be read: run mriprep report again"
-        elif path.name.endswith("_desc-failed_record.json"):
-            contrast = path.name.removeprefix(f"{case}_").removesuffix("_desc-failed_record.json")
-            if contrast not in found and (stopped := _stopped(path)):
-                found[contrast] = stopped
-    return found, problems
-
-
-def _stopped(path: Path) -> Quality | None:
-    """A run that stopped, of its record."""
-    try:
-        record = _json(path)
-        failure = record["failure"]
-        says = f"stopped at {failure['step']}: {failure['message']}"
-        reason = Reason(code="failed", level="fail", says=says, hint=failure.get("hint"))
-        return Quality(
-            case=record["case"],
-            contrast=record["contrast"],
-            recipe=record["recipe"]["name"],
-            verdict="fail",
-            reasons=[reason],
-            facts=record.get("facts", {}),
-            warnings=record.get("warnings", []),
-        )
-    except (ValueError, KeyError, TypeError, OSError):
-        return None
-
-
-def _is_failure(quality: Quality) -> bool:
-    return any(r.code == "failed" for r in quality.reasons)
-
-
-def _from_record(folder: Path, image: Image) -> Quality:
-    """Where nothing was judged: doubts and warnings of the record beside the image."""
-    nothing = Quality(case=image.case, contrast=image.contrast)
-    if image.image is None:
-        return nothing
-    try:
-        record = _json(folder / (image.image.path.removesuffix(".nii.gz") + ".json"))
-        doubts = [Reason(code="doubt", says=str(d)) for d in record.get("doubts", [])]
-        return nothing.model_copy(
-            update={
-                "recipe": record["recipe"]["name"],
-                "reasons": doubts,
-                "facts": record.get("facts", {}),
-                "warnings": [w for w in record.get("warnings", []) if w not in record["doubts"]],
-            }
-        )
-    except (ValueError, KeyError, TypeError, OSError):
-        return nothing
-
-
-def _cohort(path: Path) -> dict[str, Quality]:
-    """What the cohort's table adds of each image: in what it differs from the others."""
-    try:
-        images = _json(path)["images"]
-        read = [Quality.model_validate(q) for q in images]
-    except (ValueError, KeyError, TypeError, OSError):
-        return {}
-    return {f"{q.case}_{q.contrast}": q for q in read}
-
-
-def _with_cohort(quality: Quality | None, cohort: Quality | None) -> Quality | None:
-    """The reasons of both; the worse of the verdicts."""
-    if quality is None or cohort is None:
-        return quality
-    more = [r for r in cohort.reasons if r.code.startswith("cohort-")]
-    if not more:
-        return quality
-    worse = min(quality.verdict, cohort.verdict, key=VERDICTS.index)
-    return quality.model_copy(update={"reasons": [*quality.reasons, *more], "verdict": worse})
-
-
-def _json(path: Path) -> Any:
-    if path.stat().st_size > _LARGEST:
-        raise ValueError("too large")
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def _text(value: object) -> str | None:
