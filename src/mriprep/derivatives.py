@@ -60,7 +60,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     describe_dataset(folder)
     done = record(outcome)
     name = outcome.case.name
-    subject = folder.joinpath(*_folders(name))
+    subject = subject_folder(outcome, folder)
     written: list[Path] = []
     for file_name, volume, about in _volumes(outcome):
         path = subject / "anat" / file_name
@@ -84,7 +84,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     slices = outcome.state.get("slices")
     if slices is not None:
         form = next(s.parameters["format"] for s in outcome.steps if s.name == "slices")
-        stem = f"{_image_name(outcome, _space(outcome))}"
+        stem = f"{image_name(outcome, _space(outcome))}"
         written += write_slices(slices, subject / "slices", stem=stem, format=form)
         record_name = f"{stem}_plane-{slices.plane}_slices-record"
         _sidecar(subject / "slices" / record_name, {"Description": "slices"}, done)
@@ -122,7 +122,7 @@ def failure_path(outcome: Outcome, folder: Path) -> Path:
     """Where the record of a run that stopped is written."""
     name = outcome.case.name
     stem = f"{name}_{outcome.contrast}_desc-failed_record"
-    return folder.joinpath(*_folders(name)) / f"{stem}.json"
+    return subject_folder(outcome, folder) / f"{stem}.json"
 
 
 def write_failure(outcome: Outcome, folder: Path) -> Path:
@@ -237,7 +237,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     }
     found = [
         (
-            f"{_image_name(outcome, space, 'preproc')}.nii.gz",
+            f"{image_name(outcome, space, 'preproc')}.nii.gz",
             outcome.image,
             {"Description": "preprocessed image", "SkullStripped": masked, **common},
         )
@@ -287,7 +287,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     if bias is not None:
         found.append(
             (
-                f"{_image_name(outcome, space if on_image else '', 'biasfield')}.nii.gz",
+                f"{image_name(outcome, space if on_image else '', 'biasfield')}.nii.gz",
                 bias.replace(contrast=outcome.contrast),
                 {
                     "Description": "multiplicative bias field: the image was divided by it",
@@ -298,7 +298,7 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
     if "bias_lattice" in outcome.kept:
         found.append(
             (
-                f"{_image_name(outcome, '', 'biaslattice')}.nii.gz",
+                f"{image_name(outcome, '', 'biaslattice')}.nii.gz",
                 outcome.kept["bias_lattice"],
                 {
                     "Description": "control points of the cubic B-spline whose exponential is the"
@@ -347,7 +347,7 @@ def _lookup_table(path: Path, label_names: Mapping[str, str]) -> Path:
     return write_text(text, sidecar_path(path).with_suffix(".tsv"))
 
 
-def _image_name(outcome: Outcome, space: str, desc: str = "") -> str:
+def image_name(outcome: Outcome, space: str = "", desc: str = "") -> str:
     """A file's name up to its ending; BIDS has no suffix for T1w with contrast agent, but an entity."""
     contrast, agent = outcome.contrast, ""
     if contrast == "T1c":
@@ -398,9 +398,11 @@ def _folders_of(values: Iterable[Any]) -> list[Path]:
     return [p.parent for p in paths if p.is_absolute()]
 
 
-def _folders(name: str) -> list[str]:
-    """``sub-01_ses-2`` lies in ``sub-01/ses-2``."""
-    return name.split("_")[:2] if re.fullmatch(r"sub-[^_]+_ses-[^_]+", name) else [name]
+def subject_folder(outcome: Outcome, folder: Path) -> Path:
+    """Where outputs of a case go: ``sub-01_ses-2`` into ``sub-01/ses-2``."""
+    name = outcome.case.name
+    split = re.fullmatch(r"sub-[^_]+_ses-[^_]+", name) is not None
+    return folder.joinpath(*(name.split("_")[:2] if split else [name]))
 
 
 def _sidecar(path: Path, about: Mapping[str, Any], done: Mapping[str, Any]) -> Path:

@@ -71,6 +71,9 @@ class Outcome:
     session : mapping or None
         Of one contrast among others: ``reference``, the contrast that they
         all follow, and ``contrasts``.
+    native : dict of str to Volume
+        What was found on the scan's own grid and has moved on since:
+        ``mask``. Quality is measured there, where nothing is interpolated.
     """
 
     case: Case
@@ -83,6 +86,7 @@ class Outcome:
     failure: Failure | None = None
     error: Exception | None = None
     session: Mapping[str, Any] | None = None
+    native: dict[str, Volume] = field(default_factory=dict)
 
     @property
     def image(self) -> Volume:
@@ -188,6 +192,7 @@ def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> S
         arguments = _arguments(entry, state)
         result = step.function(**arguments)
     _store(entry, outcome, result, kept)
+    _remember(outcome)
     seconds = time.perf_counter() - began
     after: Volume = state["image"]
     pulled = arguments.get("to") if step.name == "resample" else None
@@ -252,6 +257,13 @@ def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any])
             if step.name == "resample" or state[slot].grid.matches(state["image"].grid):
                 state[slot] = _follow(state[slot], through, result.grid, entry.parameters)
     state[step.slot(result)] = result
+
+
+def _remember(outcome: Outcome) -> None:
+    """Keep the mask as it is on the scan's own grid, before it moves on."""
+    mask = outcome.state.get("mask")
+    if mask is not None and mask.grid.matches(outcome.case[outcome.contrast].grid):
+        outcome.native["mask"] = mask
 
 
 def _follow(volume: Volume, through: Any, grid: Grid, parameters: Mapping[str, Any]) -> Volume:

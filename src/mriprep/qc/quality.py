@@ -1,0 +1,238 @@
+"""The quality of an image: what was measured of it, the verdict, and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mriprep.core import GeometryError, InputError, MriprepError, Transform, Volume
+from mriprep.core.chain import Chain
+from mriprep.derivatives import image_name, record, subject_folder
+from mriprep.record import public
+from mriprep.run import Outcome, listening
+
+from . import words
+from .gates import Reason, judge, verdict_of
+from .metrics import Measurable, Measured, measure
+
+#: Version of the layout of what :func:`assess` returns.
+SCHEMA = 1
+#: Bins of its histograms.
+BINS = 64
+#: Less brain than this is no brain to measure, ml.
+_LEAST_ML = 50.0
+
+
+def assess(outcome: Outcome, *, report: str | None = None) -> dict[str, Any]:
+    """Measure and judge what a run made of one image.
+
+    Metrics are those of the scan as it came, on its own grid, where nothing
+    is interpolated; the brain mask, bias field and template pose are the run's.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        A run, finished or stopped.
+    report : str, optional
+        File name of the case's page.
+
+    Returns
+    -------
+    dict
+        Plain data: ``verdict`` (pass, look, fail), ``reasons``, ``scores``,
+        ``metrics`` (None where not measured), ``missing`` (why not),
+        ``facts``, ``warnings``, ``histograms``.
+    """
+    began = time.perf_counter()
+    told = record(outcome)
+    found = Measured({}, {})
+    histograms: dict[str, Any] = {}
+    if outcome.failure is None:
+        with listening():  # what it would say was said by the steps
+            found = _measured(outcome)
+            histograms = _histograms(outcome)
+    known_scores = scores(outcome)
+    reasons = list(_reasons(outcome, told, known_scores, found))
+    return {
+        "schema": SCHEMA,
+        "case": outcome.case.name,
+        "contrast": outcome.contrast,
+        "recipe": outcome.recipe.name,
+        "mriprep": version("mriprep"),
+        "verdict": verdict_of(reasons),
+        "reasons": reasons,
+        "scores": known_scores,
+        "metrics": {name: _number(value) for name, value in found.values.items()},
+        "missing": dict(found.missing),
+        "facts": {k: v for k, v in told["facts"].items() if k in (*words.FACTS, "site")},
+        "warnings": told["warnings"],
+        "seconds": round(time.perf_counter() - began, 2),
+        "histograms": histograms,
+        "report": report,
+    }
+
+
+def scores(outcome: Outcome) -> dict[str, float]:
+    """The scores that steps gave their own results, 0 to 1: ``registration``, ``brain``."""
+    found: dict[str, float] = {}
+    for step in outcome.steps:
+        for name, fact in step.facts.items():
+            score = fact.get("score") if isinstance(fact, Mapping) else None
+            if name.endswith("_score"):
+                score = fact
+            if isinstance(score, int | float):
+                found[name.removesuffix("_score")] = round(float(score), 4)
+    return found
+
+
+def _reasons(
+    outcome: Outcome, told: Mapping[str, Any], known: Mapping[str, float], found: Measured
+) -> Iterator[Reason]:
+    if outcome.failure is not None:
+        failure = told["failure"]
+        yield {
+            "code": "failed",
+            "level": "fail",
+            "says": failure["message"],
+            "hint": failure["hint"],
+            "step": failure["step"],
+            "picture": failure["step"],
+        }
+        return
+    tesla = outcome.case.facts.get("MagneticFieldStrength")
+    values = {**found.values, **{f"{name}_score": score for name, score in known.items()}}
+    yield from judge(values, outcome.contrast, tesla if isinstance(tesla, int | float) else None)
+    for step in outcome.steps:
+        for text in step.warnings:
+            if text in outcome.doubts:
+                yield {"code": f"doubt-{step.name}", "level": "look", "says": public(str(text)),
+                       "picture": step.name}  # fmt: skip
+
+
+# -- what is measured -------------------------------------------------------------------------
+
+
+def _measured(outcome: Outcome) -> Measured:
+    scan = outcome.case[outcome.contrast]
+    brain = _brain(outcome)
+    if brain is None:
+        return Measured({}, {"all": "there is no brain mask: metrics are defined in brains"})
+    if float(brain.data.sum()) * scan.grid.voxel_volume / 1000 < _LEAST_ML:
+        return Measured({}, {"all": "the brain mask holds next to nothing"})
+    image = scan.replace(np.nan_to_num(scan.floats(), posinf=0.0, neginf=0.0))
+    try:
+        corrected, field = _corrected(outcome, image, brain)
+        tissues = _tissues(outcome, corrected, brain)
+    except MriprepError as error:
+        return Measured({}, {"all": public(error.message)})
+    return measure(
+        Measurable(
+            image=image,
+            corrected=corrected,
+            brain=brain,
+            tissues=tissues,
+            bias=field,
+            pose=_pose(outcome),
+            contrast=outcome.contrast,
+            facts=outcome.case.facts,
+        )
+    )
+
+
+def _brain(outcome: Outcome) -> Volume | None:
+    """The brain mask on the scan's own grid."""
+    if "mask" in outcome.native:
+        return outcome.native["mask"]
+    mask = outcome.state.get("mask")
+    if not isinstance(mask, Volume):
+        return None
+    from mriprep.steps.resample import resample
+
+    try:
+        chain = Chain.from_record(record(outcome))
+        return resample(mask, chain.until(mask.grid).to_native.inverse(), chain.native)
+    except (GeometryError, InputError):  # the mask lies where this image never was
+        return None
+
+
+def _corrected(outcome: Outcome, image: Volume, brain: Volume) -> tuple[Volume, Volume | None]:
+    """The scan without its bias field, and the field: the run's, or one found for this."""
+    field = outcome.kept.get("bias_field")
+    if isinstance(field, Volume) and field.grid.matches(image.grid):
+        return image.replace(image.data / field.data), field
+    from mriprep.declare import keeping
+    from mriprep.steps.n4 import n4
+
+    with keeping() as kept:
+        corrected = n4(image, brain)
+    return corrected, kept.get("bias_field")
+
+
+def _tissues(outcome: Outcome, corrected: Volume, brain: Volume) -> dict[str, Volume]:
+    from mriprep.declare import keeping
+    from mriprep.steps.tissues import tissues
+
+    with keeping() as kept:
+        tissues(corrected, brain, contrast=outcome.contrast)
+    return {name: kept[f"tissue_{name}"] for name in ("csf", "gm", "wm")}
+
+
+def _pose(outcome: Outcome) -> Transform | None:
+    """Template mm to scan mm, where the run went to a template."""
+    way = outcome.state.get("transform")
+    if not isinstance(way, Transform) or way.reference_name in outcome.case:
+        return None
+    return way
+
+
+def _histograms(outcome: Outcome) -> dict[str, Any]:
+    scan = outcome.case[outcome.contrast]
+    mask = outcome.state.get("mask")
+    final = (
+        mask.data if isinstance(mask, Volume) and mask.grid.matches(outcome.image.grid) else None
+    )
+    brain = outcome.native.get("mask")
+    return {
+        "before": _histogram(scan.data, None if brain is None else brain.data),
+        "after": _histogram(outcome.image.data, final),
+    }
+
+
+def _histogram(data: npt.NDArray[Any], inside: npt.NDArray[Any] | None) -> dict[str, Any] | None:
+    values = data[inside] if inside is not None else data[data != 0]
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return None
+    low, high = np.percentile(values, (0.1, 99.9))
+    if low == high:
+        return None
+    counts, _ = np.histogram(values, BINS, (low, high))
+    return {"low": float(low), "high": float(high), "counts": counts.tolist()}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(f"{value:.6g}")
+
+
+def quality_path(outcome: Outcome, folder: Path) -> Path:
+    """Where the quality of an image is written, below the outputs' folder."""
+    return subject_folder(outcome, folder) / "anat" / f"{image_name(outcome, desc='quality')}.json"
+
+
+def write_quality(quality: Mapping[str, Any], outcome: Outcome, folder: Path) -> Path:
+    """Write the quality of an image, whole or not at all; its path.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    from mriprep.io.atomic import write_json
+
+    return write_json(quality, quality_path(outcome, folder))
