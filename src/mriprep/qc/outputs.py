@@ -1,0 +1,107 @@
+"""All that a run leaves in its folder: results, records, quality, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mriprep import derivatives
+from mriprep.run import Outcome
+from mriprep.session import SessionOutcome
+
+from .quality import assess, write_quality
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written of a case.
+
+    Parameters
+    ----------
+    files : mapping of str to list of Path
+        Results by contrast, images first; of a run that stopped, its record.
+    qualities : mapping of str to dict
+        By contrast, see :func:`mriprep.qc.quality.assess`.
+    quality_files : list of Path
+        Where these are.
+    page : Path or None
+        The report to open first.
+    """
+
+    files: Mapping[str, list[Path]]
+    qualities: Mapping[str, Mapping[str, Any]]
+    quality_files: list[Path]
+    page: Path | None
+
+    @property
+    def results(self) -> list[Path]:
+        """The files of all contrasts."""
+        return [path for listed in self.files.values() for path in listed]
+
+
+def write_all(
+    done: Outcome | SessionOutcome, folder: Path, *, report: bool = True, quality: bool = True
+) -> Written:
+    """Write all that there is of a case; of a run that stopped, why.
+
+    Parameters
+    ----------
+    done : Outcome or SessionOutcome
+        A run, finished or stopped.
+    folder : Path
+        The derivatives' root.
+    report, quality : bool
+        Whether to write pages; whether to measure quality, which takes some seconds.
+
+    Raises
+    ------
+    OutputError
+        If something cannot be written.
+    """
+    outcomes = list(done.outcomes.values()) if isinstance(done, SessionOutcome) else [done]
+    if done.failure is None:
+        files = {o.contrast: derivatives.write(o, folder) for o in outcomes}
+        for outcome in outcomes:
+            derivatives.failure_path(outcome, folder).unlink(missing_ok=True)
+    else:
+        outcomes = [o for o in outcomes if o.failure is not None]
+        files = {o.contrast: [derivatives.write_failure(o, folder)] for o in outcomes}
+    qualities: dict[str, dict[str, Any]] = {}
+    quality_files = []
+    for outcome in outcomes if quality else []:
+        page = page_name(outcome) if report else None
+        qualities[outcome.contrast] = assess(outcome, report=page)
+        quality_files.append(write_quality(qualities[outcome.contrast], outcome, folder))
+    first = _pages(done, folder, files, qualities) if report else None
+    return Written(files, qualities, quality_files, first)
+
+
+def page_name(outcome: Outcome) -> str:
+    """The file name of a contrast's own page."""
+    return f"{outcome.case.name}_{outcome.contrast}.html"
+
+
+def _pages(
+    done: Outcome | SessionOutcome,
+    folder: Path,
+    files: Mapping[str, list[Path]],
+    qualities: Mapping[str, Mapping[str, Any]],
+) -> Path:
+    if isinstance(done, SessionOutcome):
+        from .session_report import write_session_report
+
+        return write_session_report(
+            done, folder, version=version("mriprep"), outputs=files, qualities=qualities
+        )
+    from .report import write_report
+
+    return write_report(
+        done,
+        folder / page_name(done),
+        version=version("mriprep"),
+        outputs=files[done.contrast],
+        quality=qualities.get(done.contrast),
+    )
