@@ -14,6 +14,7 @@ seconds a scan and way; with `--cache`, what has been measured is read from ther
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import warnings
@@ -25,17 +26,18 @@ from typing import Any
 import numpy as np
 from _brain_scans import Scan, phantoms, real
 from _gates_spoilt import STRENGTHS, spoilt
-from mriprep.qc.metrics import Measurable, measure
 
 import mriprep as mp
 from mriprep.core import Transform, Volume
 from mriprep.declare import keeping
 from mriprep.qc.gates import judge, verdict_of
+from mriprep.qc.metrics import Measurable, measure
 from mriprep.steps import _brain_trust
 from mriprep.steps._align import landmarks
 from mriprep.steps._brain_mask import moved, one_piece
 from mriprep.steps._brain_surface import Coarse
 from mriprep.steps._trust import trust
+from mriprep.templates.maps import tissue_maps
 
 #: Of what is not the image's: by how much, weakest first.
 MASK_MM = (5.0, 8.0, 12.0)
@@ -44,16 +46,20 @@ AGES = (2.0, 0.5, 0.0)
 
 
 def values_of(
-    image: Volume, brain: Volume, pose: Transform | None, contrast: str
+    image: Volume, brain: Volume, pose: Transform, template: Volume, contrast: str
 ) -> dict[str, float | None]:
     """Metrics and the mask's score."""
     with keeping() as kept:
         corrected = mp.n4(image, brain)
     field = kept.get("bias_field")
     with keeping() as found:
-        mp.tissues(corrected, brain, contrast=contrast)
+        mp.tissues(corrected, brain, pose, contrast=contrast)
     tissues = {name: found[f"tissue_{name}"] for name in ("csf", "gm", "wm")}
-    found_in = measure(Measurable(image, corrected, brain, tissues, field, pose, contrast, {}))
+    found_in = measure(
+        Measurable(
+            image, corrected, brain, tissues, field, pose, contrast, {}, template, tissue_maps()
+        )
+    )
     coarse = Coarse.of(image)
     score = _brain_trust.judge(coarse, np.asarray(brain.data), image.grid).score
     return {**found_in.values, "brain_score": score}
@@ -100,7 +106,7 @@ def measured(scan: Scan, kinds: list[str]) -> Iterator[tuple[str, int, dict[str,
         "good",
         0,
         {
-            **values_of(scan.image, brain, pose, scan.contrast),
+            **values_of(scan.image, brain, pose, template, scan.contrast),
             "registration_score": kept["registration"]["score"],
         },
     )
@@ -108,7 +114,7 @@ def measured(scan: Scan, kinds: list[str]) -> Iterator[tuple[str, int, dict[str,
         for level, strength in enumerate(STRENGTHS[kind], 1):
             if kind in kinds:
                 image, mask = spoilt(scan.image, brain, kind, strength, n)
-                yield kind, level, values_of(image, mask, pose, scan.contrast)
+                yield kind, level, values_of(image, mask, pose, template, scan.contrast)
     for level, by in enumerate(MASK_MM, 1):
         if "leaking mask" in kinds:
             yield "leaking mask", level, {"brain_score": leaking(scan, brain, by)}
@@ -121,7 +127,11 @@ def measured(scan: Scan, kinds: list[str]) -> Iterator[tuple[str, int, dict[str,
             yield "wrong age", level, {"brain_score": mistold(scan, brain, age)}
     if "flipped" in kinds:
         image = scan.image.replace(_mirrored(scan.image))
-        yield "flipped", 3, values_of(image, brain.replace(_mirrored(brain)), pose, scan.contrast)
+        yield (
+            "flipped",
+            3,
+            values_of(image, brain.replace(_mirrored(brain)), pose, template, scan.contrast),
+        )
 
 
 def _mirrored(volume: Volume) -> np.ndarray:
@@ -158,9 +168,13 @@ def rows(given: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def scans(data: Path | None, given: argparse.Namespace) -> Iterator[Scan]:
+    everything = phantoms(given.spacing)
     if data is not None and not given.phantoms_only:
-        yield from real(data)
-    yield from phantoms(given.spacing)
+        everything = itertools.chain(real(data), everything)
+    for scan in everything:
+        named = not given.names or scan.name in given.names
+        if named and (not given.contrasts or scan.contrast in given.contrasts):
+            yield scan
 
 
 def reasons(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -219,7 +233,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, help="a file that keeps what was measured")
     parser.add_argument("--scans", type=int, help="the first N alone")
-    parser.add_argument("--kinds", nargs="+", choices=every, default=every)
+    parser.add_argument("--names", nargs="+", help="of scans: ixi012, sub-01, phantom-2y")
+    parser.add_argument("--contrasts", nargs="+")
+    parser.add_argument(
+        "--kinds", nargs="*", default=every, help=f"any of: {', '.join(every)}; none"
+    )
     parser.add_argument("--phantoms-only", action="store_true")
     parser.add_argument("--spacing", type=float, default=2.0, help="of the phantoms, mm")
     parser.add_argument("--ranges", action="store_true")

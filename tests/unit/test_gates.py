@@ -7,7 +7,12 @@ from mriprep.qc import gates
 from mriprep.qc.gates import Gate, judge, verdict_of
 from mriprep.qc.metrics import METRICS
 
-HIGH = {"code": "x", "metric": "cjv", "says": "{value:.1f}, {limit:.1f} is usual", "picture": "brain"}
+HIGH = {
+    "code": "x",
+    "metric": "cjv",
+    "says": "{value:.1f}, {limit:.1f} is usual",
+    "picture": "brain",
+}
 
 
 def made(**more):
@@ -24,7 +29,11 @@ def test_a_value_beyond_a_limit_is_told_with_what_is_usual():
 
 def test_a_value_may_be_too_low():
     gate = made(below={"look": 1.0, "fail": 0.5})
-    assert [gate.asked(v) and gate.asked(v)["level"] for v in (1.0, 0.7, 0.1)] == [None, "look", "fail"]
+    assert [gate.asked(v) and gate.asked(v)["level"] for v in (1.0, 0.7, 0.1)] == [
+        None,
+        "look",
+        "fail",
+    ]
 
 
 @pytest.mark.parametrize("sides", [{}, {"above": {"look": 1}, "below": {"look": 0}}])

@@ -20,6 +20,7 @@ from mriprep.run import Outcome, listening
 from . import words
 from .gates import Reason, judge, verdict_of
 from .metrics import Measurable, Measured, measure
+from .metrics.scene import TISSUES
 
 #: Version of the layout of what :func:`assess` returns.
 SCHEMA = 1
@@ -27,6 +28,8 @@ SCHEMA = 1
 BINS = 64
 #: Less brain than this is no brain to measure, ml.
 _LEAST_ML = 50.0
+#: Contrasts that tissues are known of.
+_KNOWN = ("T1w", "T1c", "T2w", "FLAIR", "PDw")
 
 
 def assess(outcome: Outcome, *, report: str | None = None) -> dict[str, Any]:
@@ -126,9 +129,10 @@ def _measured(outcome: Outcome) -> Measured:
     if float(brain.data.sum()) * scan.grid.voxel_volume / 1000 < _LEAST_ML:
         return Measured({}, {"all": "the brain mask holds next to nothing"})
     image = scan.replace(np.nan_to_num(scan.floats(), posinf=0.0, neginf=0.0))
+    pose = _pose(outcome)
     try:
         corrected, field = _corrected(outcome, image, brain)
-        tissues = _tissues(outcome, corrected, brain)
+        tissues = _tissues(outcome, corrected, brain, pose)
     except MriprepError as error:
         return Measured({}, {"all": public(error.message)})
     return measure(
@@ -138,9 +142,11 @@ def _measured(outcome: Outcome) -> Measured:
             brain=brain,
             tissues=tissues,
             bias=field,
-            pose=_pose(outcome),
+            pose=pose,
             contrast=outcome.contrast,
             facts=outcome.case.facts,
+            template=None if pose is None else outcome.kept.get("template"),
+            template_tissues=_maps() if _to_mni(pose) else {},
         )
     )
 
@@ -174,13 +180,37 @@ def _corrected(outcome: Outcome, image: Volume, brain: Volume) -> tuple[Volume, 
     return corrected, kept.get("bias_field")
 
 
-def _tissues(outcome: Outcome, corrected: Volume, brain: Volume) -> dict[str, Volume]:
-    from mriprep.declare import keeping
-    from mriprep.steps.tissues import tissues
+def _tissues(
+    outcome: Outcome, corrected: Volume, brain: Volume, pose: Transform | None
+) -> dict[str, Volume]:
+    """Probabilities on the scan's own grid: the run's, or found for this."""
+    names = [f"tissue_{name}" for name in TISSUES]
+    kept = {name: outcome.kept.get(name) for name in names}
+    if not all(v is not None and v.grid.matches(corrected.grid) for v in kept.values()):
+        from mriprep.declare import keeping
+        from mriprep.steps.tissues import tissues
 
-    with keeping() as kept:
-        tissues(corrected, brain, contrast=outcome.contrast)
-    return {name: kept[f"tissue_{name}"] for name in ("csf", "gm", "wm")}
+        with keeping() as kept:
+            tissues(
+                corrected,
+                brain,
+                pose if _to_mni(pose) else None,
+                contrast=outcome.contrast if outcome.contrast in _KNOWN else "auto",
+            )
+    return {name: kept[f"tissue_{name}"] for name in TISSUES}
+
+
+def _maps() -> dict[str, Volume]:
+    from mriprep.templates.maps import tissue_maps
+
+    return tissue_maps()
+
+
+def _to_mni(pose: Transform | None) -> bool:
+    """Whether the maps of tissues that are shipped lie where the template lies."""
+    from mriprep.templates.maps import WORLD
+
+    return pose is not None and pose.reference_name.startswith(WORLD)
 
 
 def _pose(outcome: Outcome) -> Transform | None:

@@ -30,6 +30,8 @@ INION = (0.0, -120.0, -14.0)
 _SIGMA = 4.0  # voxels
 _EDGE = 15.0  # percent of the 99.5th percentile of the gradient
 _ZSCORE = 10.0
+#: So far does the closing of the head reach, voxels.
+_BEYOND = 6
 #: Images of more voxels than this have their gradient taken at every second voxel.
 _MANY = 3_000_000
 
@@ -68,7 +70,11 @@ def head(image: Floats, brain: Mask, white: Floats, spacing: tuple[float, float,
     """
     mask = _edges(_enhanced(image, white, brain), brain, spacing)
     mask |= brain
-    mask = eroded(eroded(dilated(mask, 4), 4))
+    # The head goes on beyond an image's border, wherever it reaches it; MRIQC takes it to end
+    # there, which matters below the brain alone, where no metric of the air looks.
+    around = ((_BEYOND, _BEYOND), (_BEYOND, _BEYOND), (0, _BEYOND))
+    mask = eroded(eroded(dilated(np.pad(mask, around, mode="edge"), 4), 4))
+    mask = np.ascontiguousarray(mask[_BEYOND:-_BEYOND, _BEYOND:-_BEYOND, :-_BEYOND])
     # MRIQC means to add the brain, grown, here; its code marks the first two sagittal slices
     # instead (numbers taken for a mask). The brain is inside all the same: neither is done.
     return filled(_largest(mask, 2), 2)
