@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -140,17 +141,37 @@ class Run:
 
         return record(self.outcome)
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """Write all results under BIDS derivatives' names, each with its record; the files."""
-        from .derivatives import write as write_all
+    @functools.cached_property
+    def quality(self) -> Mapping[str, Any]:
+        """What is measured of the image, the verdict and why; takes some seconds when first asked."""
+        from .qc.quality import assess
 
-        return write_all(self.outcome, writable_folder(folder))
+        return assess(self.outcome)
+
+    def write(self, folder: str | Path, *, quality: bool = True) -> list[Path]:
+        """Write all results under BIDS derivatives' names, each with its record; the files.
+
+        And the image's quality, unless that is not wanted: it takes some
+        seconds to measure.
+        """
+        from .derivatives import write as write_results
+
+        out = writable_folder(folder)
+        files = write_results(self.outcome, out)
+        return [*files, self._write_quality(out)] if quality else files
+
+    def _write_quality(self, folder: Path) -> Path:
+        from .qc.quality import write_quality
+
+        return write_quality(self.quality, self.outcome, folder)
 
     def report(self, path: str | Path) -> Path:
-        """Write the report, one self-contained HTML page."""
+        """Write the report with the verdict, one self-contained HTML page."""
         from .qc.report import write_report
 
-        return write_report(self.outcome, Path(path), version=version("mriprep"))
+        return write_report(
+            self.outcome, Path(path), version=version("mriprep"), quality=self.quality
+        )
 
 
 @dataclass(frozen=True)
@@ -179,18 +200,20 @@ class SessionRun(Run):
         self.session.case[contrast]  # says which there are
         return Run(self.session.outcomes[contrast])
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """Write the results of all contrasts, each with its record; the files."""
-        from .derivatives import write as write_all
-
-        path = writable_folder(folder)
-        return [f for outcome in self.session.outcomes.values() for f in write_all(outcome, path)]
+    def write(self, folder: str | Path, *, quality: bool = True) -> list[Path]:
+        """Write the results of all contrasts, each with its record and quality; the files."""
+        return [f for c in self.contrasts for f in self[c].write(folder, quality=quality)]
 
     def report(self, path: str | Path) -> Path:
         """Write the session's report into a folder, with a page for each contrast; the first page."""
         from .qc.session_report import write_session_report
 
-        return write_session_report(self.session, writable_folder(path), version=version("mriprep"))
+        return write_session_report(
+            self.session,
+            writable_folder(path),
+            version=version("mriprep"),
+            qualities={c: self[c].quality for c in self.contrasts},
+        )
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def cohort(
     timeout: float | None = None,
     force: bool = False,
     report: bool = True,
+    quality: bool = True,
 ) -> Summary:
     """Do a recipe to many cases; one that fails stops none.
 
@@ -54,6 +55,8 @@ def cohort(
         Do again what is done.
     report : bool
         Write a report for each case.
+    quality : bool
+        Measure the quality of each image.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def cohort(
         what,
         source,
         Path(output),
-        options=Options(contrast=contrast, report=report),
+        options=Options(contrast=contrast, report=report, quality=quality),
         where=Where(jobs=jobs, scheduler=scheduler),
         limits=Limits(timeout),
         force=force,

@@ -75,6 +75,8 @@ def spread(args: Sequence[str]) -> list[str]:
 @click.option("--force", is_flag=True, help="Do cases again that are done already.")
 @click.option("--report/--no-report", default=True, show_default=True,
               help="Write the HTML reports.")  # fmt: skip
+@click.option("--quality/--no-quality", default=True, show_default=True,
+              help="Measure the quality of each image, and judge it.")  # fmt: skip
 @click.option("--skip-bids-validation", is_flag=True,
               help="Taken for the sake of the contract: mriprep reads what it can.")  # fmt: skip
 @click.option("-v", "--verbose", count=True,
@@ -95,6 +97,10 @@ def bids(bids_dir: Path, output_dir: Path, analysis_level: str, **given: Any) ->
         from mriprep.cohorts.scores import write_scores
 
         click.echo(f"scores: {write_scores(output_dir)}")
+        if any(output_dir.glob("sub-*/**/*_desc-quality_*.json")):
+            from mriprep.cohorts.report import report
+
+            click.echo(f"all images: {report(output_dir).page}")
         return 0
     return _participants(bids_dir, output_dir, given)
 

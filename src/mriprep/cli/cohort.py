@@ -132,6 +132,7 @@ def run_many(source: Path, output: Path, recipe: Any, given: dict[str, Any]) -> 
         dicom_engine=given["dicom_engine"],
         offline=given["offline"],
         report=given["report"],
+        quality=given["quality"],
     )
     with shown() as watch:
         summary = run_cohort(

@@ -10,7 +10,7 @@ import click
 from mriprep.core import Grid, Volume
 
 from .cohort import cohort_options, holds_many
-from .telling import doubted, told
+from .telling import doubted, judged, told
 
 _FILE = click.Path(path_type=Path)
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -73,6 +73,12 @@ def _recipe_options(command: Any) -> Any:
               show_default=True, help="What converts DICOM.")  # fmt: skip
 @click.option(
     "--report/--no-report", default=True, show_default=True, help="Write the HTML report."
+)
+@click.option(
+    "--quality/--no-quality",
+    default=True,
+    show_default=True,
+    help="Measure the quality of each image, and judge it: a few seconds each.",
 )
 @cohort_options
 def run(sources: tuple[Path, ...], output: Path, **given: Any) -> int:
@@ -178,32 +184,31 @@ def _run_case(
         )
     if results is not None:
         results.append(outcome)
-    return _finish(outcome, folder, given["report"])
+    return finish(outcome, folder, given)
 
 
-def _finish(outcome: Any, folder: Path, with_report: bool) -> int:
-    """Write what there is, say where, and the exit code."""
-    from mriprep import derivatives
+def finish(done: Any, folder: Path, given: dict[str, Any]) -> int:
+    """Write what there is of a case or session, say where and how good it is, and the exit code."""
+    from mriprep.qc.outputs import write_all
+    from mriprep.session import SessionOutcome
 
-    told(outcome.all_warnings)
-    if outcome.failure is None:
-        written = derivatives.write(outcome, folder)
-    else:
-        written = [derivatives.write_failure(outcome, folder)]
-    if with_report:
-        from importlib.metadata import version
-
-        from mriprep.qc.report import write_report
-
-        page = folder / f"{outcome.case.name}_{outcome.contrast}.html"
-        write_report(outcome, page, version=version("mriprep"), outputs=written)
+    told(done.all_warnings)
+    made = write_all(done, folder, report=given["report"], quality=given["quality"])
+    for page in made.pages:
         click.echo(f"report: {page}")
-    if outcome.failure is not None:
-        return stopped(outcome.failure, outcome.error)
-    seconds = sum(s.seconds for s in outcome.steps)
-    click.echo(f"{outcome.case.name}: {len(outcome.steps)} steps in {seconds:.1f} s")
-    listed(written)
-    return doubted(outcome.doubts)
+    if done.failure is not None:
+        return stopped(done.failure, done.error)
+    if isinstance(done, SessionOutcome):
+        outcomes = list(done.outcomes.values())
+        what = f"{', '.join(done.outcomes)} (reference {done.reference})"
+    else:
+        outcomes = [done]
+        what = f"{len(done.steps)} steps"
+    seconds = sum(s.seconds for o in outcomes for s in o.steps)
+    click.echo(f"{done.case.name}: {what} in {seconds:.1f} s")
+    judged(made.qualities)
+    listed(made.results)
+    return doubted([d for o in outcomes for d in o.doubts])
 
 
 def stopped(failure: Any, error: Exception | None) -> int:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 from mriprep.core import Case
 
-from .pipeline import listed, stopped
-from .telling import doubted, told
+from .pipeline import finish
 
 
 def run_session(
@@ -56,32 +53,7 @@ def run_session(
         )
     if results is not None:
         results.append(done)
-    return _finish(done, folder, given["report"])
-
-
-def _finish(done: Any, folder: Path, with_report: bool) -> int:
-    from importlib.metadata import version
-
-    from mriprep import derivatives
-    from mriprep.qc.session_report import write_session_report
-
-    told(done.all_warnings)
-    if done.failure is None:
-        written = {c: derivatives.write(o, folder) for c, o in done.outcomes.items()}
-    else:
-        failed = next(o for o in done.outcomes.values() if o.failure is not None)
-        written = {failed.contrast: [derivatives.write_failure(failed, folder)]}
-    if with_report:
-        page = write_session_report(done, folder, version=version("mriprep"), outputs=written)
-        click.echo(f"report: {page}")
-    if done.failure is not None:
-        return stopped(done.failure, done.error)
-    click.echo(
-        f"{done.case.name}: {', '.join(done.outcomes)} (reference {done.reference}) in"
-        f" {done.seconds:.1f} s"
-    )
-    listed([path for paths in written.values() for path in paths])
-    return doubted([d for o in done.outcomes.values() for d in o.doubts])
+    return finish(done, folder, given)
 
 
 def session_plan(recipe: Any, sources: tuple[Path, ...], given: dict[str, Any]) -> tuple[Any, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -16,6 +17,17 @@ def doubted(doubts: Sequence[str]) -> int:
     click.secho("doubtful: ", fg="red", nl=False, err=True)
     click.echo("all is written, but look before you use it", err=True)
     return Doubt.exit_code
+
+
+def judged(qualities: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the verdict on each image, and why."""
+    colours = {"pass": "green", "look": "yellow", "fail": "red"}
+    for contrast, quality in qualities.items():
+        verdict = quality["verdict"]
+        click.echo(f"quality of {contrast}: ", nl=False)
+        click.secho(verdict, fg=colours[verdict])
+        for reason in quality["reasons"]:
+            click.echo(f"  {reason['says']}")
 
 
 def told(warnings: Sequence[str]) -> None:

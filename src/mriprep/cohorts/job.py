@@ -31,6 +31,8 @@ class Options:
         Templates must be there.
     report : bool
         Whether a report is written for each case.
+    quality : bool
+        Whether the quality of each image is measured.
     """
 
     contrast: str | None = None
@@ -39,6 +41,7 @@ class Options:
     dicom_engine: str = "dcm2niix"
     offline: bool = False
     report: bool = True
+    quality: bool = True
 
 
 @dataclass(frozen=True)

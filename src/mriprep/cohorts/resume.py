@@ -87,7 +87,7 @@ def noted(job: Job, source: CaseSource) -> Mapping[str, Any] | None:
         if note["key"] != job.key:
             return None
         for name, size in note["outputs"].items():
-            if (Path(job.output) / name).stat().st_size != size:
+            if (Path(job.output) / name).stat().st_size != size and size is not None:
                 return None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
@@ -121,9 +121,18 @@ def is_done(job: Job, source: CaseSource, *, content: bool) -> Mapping[str, Any]
 
 
 def note_done(
-    job: Job, source: CaseSource, before: str, outputs: Iterable[Path], about: Mapping[str, Any]
+    job: Job,
+    source: CaseSource,
+    before: str,
+    outputs: Iterable[Path],
+    about: Mapping[str, Any],
+    pages: Iterable[Path] = (),
 ) -> None:
-    """Note that a case is done; `before` is the quick fingerprint from before it was read."""
+    """Note that a case is done; `before` is the quick fingerprint from before it was read.
+
+    Of pages, which are told later where their image stands in its cohort, the
+    size does not matter.
+    """
     from mriprep.io.atomic import write_json
 
     out = Path(job.output)
@@ -136,7 +145,10 @@ def note_done(
         "key": job.key,
         "quick": before,
         "content": thorough(source) if same else None,
-        "outputs": {p.relative_to(out).as_posix(): p.stat().st_size for p in outputs},
+        "outputs": {
+            **{p.relative_to(out).as_posix(): p.stat().st_size for p in outputs},
+            **{p.relative_to(out).as_posix(): None for p in pages},
+        },
         **about,
     }
     write_json(note, place(job, source.name))

@@ -11,6 +11,7 @@ from typing import Any
 from mriprep import derivatives
 from mriprep.cases import CaseSource
 from mriprep.core import InputError
+from mriprep.qc.outputs import write_all
 from mriprep.record import Failure, public
 from mriprep.run import Outcome, execute, listening
 from mriprep.session import SessionOutcome, execute_session
@@ -115,21 +116,13 @@ def _whole(job: Job, source: CaseSource, tell: Tell, log: CaseLog) -> Result:
         outcomes = [done]
     log.steps(outcomes)
     about = {"warnings": tuple(public(list(done.all_warnings))), "scores": scores(outcomes)}
+    options = job.options
+    made = write_all(done, Path(job.output), report=options.report, quality=options.quality)
     if done.failure is not None:
         assert done.error is not None
-        stopped = next(o for o in outcomes if o.failure is not None)
-        derivatives.write_failure(stopped, Path(job.output))
-        if job.options.report:
-            _report(job, done, {})
         log.error(done.error)
         return _failure(source.name, done.failure, done.error).but(**about)
-    written = {o.contrast: derivatives.write(o, Path(job.output)) for o in outcomes}
-    for outcome in outcomes:
-        derivatives.failure_path(outcome, Path(job.output)).unlink(missing_ok=True)
-    files = [f for listed in written.values() for f in listed]
-    outputs = [*files, *_sidecars(files)]
-    if job.options.report:
-        outputs += _report(job, done, written)
+    outputs = [*made.results, *_sidecars(made.results), *made.quality_files]
     doubts = [d for o in outcomes for d in o.doubts]
     reason = "; ".join(public(doubts)) or None
     result = Result(source.name, "doubtful" if doubts else "done", reason=reason, **about)  # type: ignore[arg-type]
@@ -139,6 +132,7 @@ def _whole(job: Job, source: CaseSource, tell: Tell, log: CaseLog) -> Result:
         before,
         outputs,
         {"status": result.status, "reason": reason, "recipe": recipe.name, **about},
+        pages=made.pages,
     )
     return result
 
@@ -170,22 +164,6 @@ def _recipe(job: Job) -> Any:
     import json
 
     return _recipe_of(json.dumps(job.recipe))
-
-
-def _report(job: Job, done: Any, written: Mapping[str, list[Path]]) -> list[Path]:
-    """Write the report of a case; its pages."""
-    from importlib.metadata import version
-
-    out = Path(job.output)
-    if isinstance(done, SessionOutcome):
-        from mriprep.qc.session_report import write_session_report
-
-        return [write_session_report(done, out, version=version("mriprep"), outputs=written)]
-    from mriprep.qc.report import write_report
-
-    page = out / f"{done.case.name}_{done.contrast}.html"
-    files = [f for listed in written.values() for f in listed]
-    return [write_report(done, page, version=version("mriprep"), outputs=files)]
 
 
 def _sidecars(files: Iterable[Path]) -> list[Path]:

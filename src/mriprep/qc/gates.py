@@ -73,7 +73,7 @@ class Gate(BaseModel):
         """What it says of a value; None where that is usual."""
         limits, sign = (self.above, 1) if self.above else (self.below, -1)
         for level in ("fail", "look"):
-            limit = limits.get(level)  # type: ignore[call-overload]
+            limit = limits.get(level)
             if limit is not None and sign * value > sign * limit:
                 # What is usual is told by the milder limit, whichever was crossed.
                 usual = limits.get("look", limit)

@@ -27,14 +27,14 @@ class Written:
         By contrast, see :func:`mriprep.qc.quality.assess`.
     quality_files : list of Path
         Where these are.
-    page : Path or None
-        The report to open first.
+    pages : list of Path
+        Reports, the one to open first at the front.
     """
 
     files: Mapping[str, list[Path]]
     qualities: Mapping[str, Mapping[str, Any]]
     quality_files: list[Path]
-    page: Path | None
+    pages: list[Path]
 
     @property
     def results(self) -> list[Path]:
@@ -75,8 +75,8 @@ def write_all(
         page = page_name(outcome) if report else None
         qualities[outcome.contrast] = assess(outcome, report=page)
         quality_files.append(write_quality(qualities[outcome.contrast], outcome, folder))
-    first = _pages(done, folder, files, qualities) if report else None
-    return Written(files, qualities, quality_files, first)
+    pages = [_page(done, folder, files, qualities)] if report else []
+    return Written(files, qualities, quality_files, pages)
 
 
 def page_name(outcome: Outcome) -> str:
@@ -84,7 +84,7 @@ def page_name(outcome: Outcome) -> str:
     return f"{outcome.case.name}_{outcome.contrast}.html"
 
 
-def _pages(
+def _page(
     done: Outcome | SessionOutcome,
     folder: Path,
     files: Mapping[str, list[Path]],

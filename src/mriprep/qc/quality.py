@@ -184,20 +184,17 @@ def _tissues(
     outcome: Outcome, corrected: Volume, brain: Volume, pose: Transform | None
 ) -> dict[str, Volume]:
     """Probabilities on the scan's own grid: the run's, or found for this."""
-    names = [f"tissue_{name}" for name in TISSUES]
-    kept = {name: outcome.kept.get(name) for name in names}
-    if not all(v is not None and v.grid.matches(corrected.grid) for v in kept.values()):
+    known = [outcome.kept.get(f"tissue_{name}") for name in TISSUES]
+    found = [v for v in known if v is not None and v.grid.matches(corrected.grid)]
+    if len(found) < len(TISSUES):
         from mriprep.declare import keeping
         from mriprep.steps.tissues import tissues
 
+        contrast: Any = outcome.contrast if outcome.contrast in _KNOWN else "auto"
         with keeping() as kept:
-            tissues(
-                corrected,
-                brain,
-                pose if _to_mni(pose) else None,
-                contrast=outcome.contrast if outcome.contrast in _KNOWN else "auto",
-            )
-    return {name: kept[f"tissue_{name}"] for name in TISSUES}
+            tissues(corrected, brain, pose if _to_mni(pose) else None, contrast=contrast)
+        found = [kept[f"tissue_{name}"] for name in TISSUES]
+    return dict(zip(TISSUES, found, strict=True))
 
 
 def _maps() -> dict[str, Volume]:
