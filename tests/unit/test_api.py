@@ -322,7 +322,11 @@ def test_what_a_run_holds():
 def test_a_run_writes_itself(tmp_path):
     run = pipeline()(image())
     files = run.write(tmp_path / "out")
-    assert [f.name for f in files] == ["sub-case_res-2mm_desc-preproc_image.nii.gz"]
+    assert [f.name for f in files] == [
+        "sub-case_res-2mm_desc-preproc_image.nii.gz",
+        "sub-case_desc-quality_image.json",
+    ]
+    assert run.write(tmp_path / "out", quality=False) == files[:1]
     assert np.array_equal(mp.read(files[0]).data, run.image.data)
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="it is a file"):
