@@ -62,7 +62,7 @@ def quality(case: str, contrast: str, folder: Path, *, verdict: str, site: str, 
     """What is judged of an image."""
     about = {"code": "snr-low", "level": "fail", "says": "The signal is 2.1 times the noise.",
              "metric": "snr_total", "value": 2.1, "limit": 6.0, "picture": "brain"}  # fmt: skip
-    path = folder / case / "anat" / f"{case}_desc-quality_{contrast}.json"
+    path = folder / case / "anat" / f"{case}_{contrast}_quality.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "schema": 1, "case": case, "contrast": contrast, "recipe": "adult-t1", "verdict": verdict,

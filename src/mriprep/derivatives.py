@@ -22,7 +22,7 @@ BIDS_VERSION = "1.10.0"
 #: What lies among the derivatives and is none of what BIDS has names for yet.
 NOT_BIDS = ("*.html", "*_xfm.*", "*_record.json", "**/slices", "**/slices/**", "runs", "runs/**",
             "group_scores.*", "figures", "figures/**", "qc.*", "qc_columns.json", "ratings.tsv",
-            "*_desc-quality_*.json")  # fmt: skip
+            "*_quality.json")  # fmt: skip
 
 #: Names and abbreviations of the labels of tissues.
 _TISSUES = {

@@ -139,7 +139,7 @@ def test_a_failing_step(cli, scan, recipe, tmp_path, monkeypatch):
     assert "hint: try another" in said.err
     assert "Traceback" not in said.err
     assert names(out) == [".bidsignore", "dataset_description.json",
-                          "sub-01/anat/sub-01_desc-quality_T1w.json",
+                          "sub-01/anat/sub-01_T1w_quality.json",
                           "sub-01/sub-01_T1w_desc-failed_record.json", "sub-01_T1w.html"]  # fmt: skip
     failure = json.loads((out / "sub-01/sub-01_T1w_desc-failed_record.json").read_text())["failure"]
     assert failure == {"step": "denoise", "code": "engine", "message": "the filter gave up",

@@ -139,7 +139,7 @@ def test_a_failure_is_on_record(cli, folder, tmp_path):
     assert "stopped at 'FLAIR register'" in said.err
     assert names(tmp_path / "out") == [
         ".bidsignore", "dataset_description.json", "sub-5.html",
-        "sub-5/anat/sub-5_desc-quality_FLAIR.json",
+        "sub-5/anat/sub-5_FLAIR_quality.json",
         "sub-5/sub-5_FLAIR_desc-failed_record.json", "sub-5_FLAIR.html", "sub-5_T1w.html",
     ]  # fmt: skip
     assert "Stopped at FLAIR register" in (tmp_path / "out" / "sub-5.html").read_text()

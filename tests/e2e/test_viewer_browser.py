@@ -241,7 +241,7 @@ def test_what_is_refused(visit, browser, server, cohort):
     (cohort.parent / "secret.json").write_text("{}")
     page = visit()
     ask = "path => fetch(path).then(r => r.status)"
-    assert page.evaluate(ask, "/out/sub-02/anat/sub-02_desc-quality_T1w.json") == 200
+    assert page.evaluate(ask, "/out/sub-02/anat/sub-02_T1w_quality.json") == 200
     context = browser.new_context()
     stranger = context.new_page()
     stranger.goto(f"{server.origin}/#token=wrong")

@@ -324,7 +324,7 @@ def test_a_run_writes_itself(tmp_path):
     files = run.write(tmp_path / "out")
     assert [f.name for f in files] == [
         "sub-case_res-2mm_desc-preproc_image.nii.gz",
-        "sub-case_desc-quality_image.json",
+        "sub-case_image_quality.json",
     ]
     assert run.write(tmp_path / "out", quality=False) == files[:1]
     assert np.array_equal(mp.read(files[0]).data, run.image.data)

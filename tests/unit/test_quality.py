@@ -92,7 +92,7 @@ def test_what_is_off_the_scale_is_told_on_page_and_in_file(phantom, tmp_path):
     assert quality["verdict"] == "fail"
     assert "clipped" in [r["code"] for r in quality["reasons"]]
     assert quality["reasons"][0]["says"] in html.unescape(made.pages[0].read_text("utf-8"))
-    assert made.quality_files[0].name == "sub-02_desc-quality_T1w.json"
+    assert made.quality_files[0].name == "sub-02_T1w_quality.json"
 
 
 def test_it_can_be_left_out(outcome, tmp_path):
@@ -106,4 +106,4 @@ def test_from_python(phantom, tmp_path):
     run = mp.recipe({"steps": STEPS})(phantom.image, mask=phantom.brain)
     assert run.quality["verdict"] in ("pass", "look")
     files = run.write(tmp_path)
-    assert files[-1].name.endswith("_desc-quality_T1w.json")
+    assert files[-1].name.endswith("_T1w_quality.json")

@@ -29,7 +29,7 @@ from mriprep.session import SessionOutcome
 
 
 def put(out, q, name=None):
-    stem = name or f"{q['case']}_desc-quality_{q['contrast']}"
+    stem = name or f"{q['case']}_{q['contrast']}_quality"
     path = out / (name or q["case"]) / "anat" / f"{stem}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(q))
@@ -59,7 +59,7 @@ def out(tmp_path_factory):
         if n in (4, 5):
             write_report(outcome, out / q["report"], version="1", quality=q)
     put(out, quality(3, contrast="FLAIR"))
-    (out / "sub-01" / "anat" / "sub-01_desc-quality_FLAIR.json").write_text("{nonsense")
+    (out / "sub-01" / "anat" / "sub-01_FLAIR_quality.json").write_text("{nonsense")
     put(out, {**quality(2, contrast="T2w"), "schema": 7})
     (out / "ratings.tsv").write_text(
         "case\tcontrast\trating\tnote\trater\ttime\n"
@@ -91,8 +91,8 @@ def test_it_counts_and_says_what_could_not_be_used(done, page):
     assert done.counts == {"pass": 29, "look": 1, "fail": 1}
     assert done.failures == 2
     told = dict(done.problems)
-    assert "it is no JSON" in told["sub-01/anat/sub-01_desc-quality_FLAIR.json"]
-    assert "schema is 7" in told["sub-02/anat/sub-02_desc-quality_T2w.json"]
+    assert "it is no JSON" in told["sub-01/anat/sub-01_FLAIR_quality.json"]
+    assert "schema is 7" in told["sub-02/anat/sub-02_T2w_quality.json"]
     assert "'great' is not one of pass, fail, unsure" in told["ratings.tsv"]
     for name, why in done.problems:
         assert name in page.text
@@ -146,7 +146,7 @@ def test_the_page_of_an_image_learns_of_its_cohort(out, done):
     assert set(links) <= ids
     assert "Look before" not in (out / "sub-05_T1w.html").read_text("utf-8")
     # The quality file itself is as it was: the comparison is made anew each time.
-    file = out / "sub-04" / "anat" / "sub-04_desc-quality_T1w.json"
+    file = out / "sub-04" / "anat" / "sub-04_T1w_quality.json"
     assert json.loads(file.read_text())["verdict"] == "pass"
 
 
@@ -193,7 +193,7 @@ def test_nothing_escapes_into_the_pages(tmp_path):
         }
         q["metrics"] = {EVIL: 50.0 if n == 3 else 1 + 0.01 * n}
         q["reasons"] = [reason(EVIL, hint=EVIL, picture=EVIL)]
-        put(out, q, name=f"sub-{name}_desc-quality_x")
+        put(out, q, name=f"sub-{name}_x_quality")
     ledger = Ledger(out / "runs" / "r", {})
     ledger.event("case", case=EVIL, status="failed", step=EVIL, reason=EVIL, hint=EVIL)
     done = mp.report(out)
@@ -227,7 +227,7 @@ def test_what_cannot_be_is_said(tmp_path, capsys):
         main(["report", str(tmp_path)])
     assert partly.value.code == 3
     said = capsys.readouterr()
-    assert "not used: sub-00/anat/sub-00_desc-quality_T1w.json" in said.err
+    assert "not used: sub-00/anat/sub-00_T1w_quality.json" in said.err
     assert f"open in a browser: {tmp_path / 'index.html'}" in said.out
 
 

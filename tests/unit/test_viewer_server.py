@@ -20,7 +20,7 @@ def cohort(tmp_path_factory):
     (folder.parent / "secret.json").write_text('{"secret": 1}')
     (folder / "link.json").symlink_to(folder.parent / "secret.json")
     (folder / "up").symlink_to(folder.parent)
-    (folder / "inside.json").symlink_to(folder / "sub-02" / "anat" / "sub-02_desc-quality_T1w.json")
+    (folder / "inside.json").symlink_to(folder / "sub-02" / "anat" / "sub-02_T1w_quality.json")
     (folder / "disguised.json").symlink_to(folder / "script.py")
     (folder / "script.py").write_text("secret = 1")
     (folder / ".hidden.json").write_text("{}")

@@ -97,7 +97,7 @@ def bids(bids_dir: Path, output_dir: Path, analysis_level: str, **given: Any) ->
         from mriprep.cohorts.scores import write_scores
 
         click.echo(f"scores: {write_scores(output_dir)}")
-        if any(output_dir.glob("sub-*/**/*_desc-quality_*.json")):
+        if any(output_dir.glob("sub-*/**/*_quality.json")):
             from mriprep.cohorts.report import report
 
             click.echo(f"all images: {report(output_dir).page}")

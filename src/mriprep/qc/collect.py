@@ -14,8 +14,8 @@ from .blocks import VERDICTS
 from .words import FACTS
 
 SCHEMA = 1
-#: Where quality files lie: ``sub-*/[ses-*/]anat/*_desc-quality_*.json``.
-PATTERNS = ("sub-*/anat/*_desc-quality_*.json", "sub-*/ses-*/anat/*_desc-quality_*.json")
+#: Where quality files lie: ``sub-*/[ses-*/]anat/*_quality.json``.
+PATTERNS = ("sub-*/anat/*_quality.json", "sub-*/ses-*/anat/*_quality.json")
 RATINGS = "ratings.tsv"
 RATED = ("pass", "fail", "unsure")
 

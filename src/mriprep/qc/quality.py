@@ -249,7 +249,7 @@ def _number(value: float | None) -> float | None:
 
 def quality_path(outcome: Outcome, folder: Path) -> Path:
     """Where the quality of an image is written, below the outputs' folder."""
-    return subject_folder(outcome, folder) / "anat" / f"{image_name(outcome, desc='quality')}.json"
+    return subject_folder(outcome, folder) / "anat" / f"{image_name(outcome)}_quality.json"
 
 
 def write_quality(quality: Mapping[str, Any], outcome: Outcome, folder: Path) -> Path:

@@ -94,7 +94,7 @@ def find(folder: Path) -> list[Image]:
     ----------
     folder : Path
         As `mriprep run` wrote it: ``sub-01/[ses-2/]anat/*_desc-preproc_*.nii.gz``,
-        with ``*_desc-quality_*.json`` where quality was judged.
+        with ``*_quality.json`` where quality was judged.
     """
     cohort = of_cohort(folder / "qc.json")
     images = [i for case, place in _places(folder) for i in _of_case(folder, case, place, cohort)]

@@ -40,7 +40,7 @@ class Reason(BaseModel):
 
 
 class Quality(BaseModel):
-    """What was judged of an image: its ``desc-quality`` file, as far as the page shows it."""
+    """What was judged of an image: its quality file, as far as the page shows it."""
 
     model_config = ConfigDict(extra="ignore")
     case: str
@@ -72,11 +72,8 @@ def qualities(files: list[Path], case: str) -> tuple[dict[str, Quality], dict[st
     found: dict[str, Quality] = {}
     problems: dict[str, str] = {}
     for path in files:
-        if not path.name.endswith(".json"):
-            continue
-        entities, suffix = named(path.name.removesuffix(".json"))
-        if entities.get("desc") == "quality":
-            contrast = contrast_of(entities, suffix)
+        if path.name.endswith("_quality.json"):
+            contrast = contrast_of(*named(path.name.removesuffix("_quality.json")))
             try:
                 found[contrast] = Quality.model_validate(_json(path))
             except (ValueError, ValidationError, OSError):
