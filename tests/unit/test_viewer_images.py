@@ -111,7 +111,7 @@ def test_what_was_written_by_a_run(tmp_path):
     outputs(tmp_path / "made")
     next((tmp_path / "made").rglob("sub-02*preproc_T1w.nii.gz")).rename(scan)
     recipe = {"steps": ["denoise", {"resample": {"spacing": 8.0}}, "zscore"]}
-    mp.recipe(recipe)(scan).write(tmp_path / "out")
+    mp.recipe(recipe)(scan).write(tmp_path / "out", quality=False)
     (image,) = find(tmp_path / "out")
     assert image.ident == "sub-05_T1w"
     assert image.image.path.endswith("_desc-preproc_T1w.nii.gz")

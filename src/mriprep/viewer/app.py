@@ -92,6 +92,8 @@ class Viewer:
 
     def page(self, request: Request) -> Response:
         """The page; what it shows it asks for."""
+        if not (STATIC / "index.html").is_file():
+            return refusal(404, "the page is not built: make web")
         return _shown("index.html", "text/html; charset=utf-8")
 
     def static(self, request: Request) -> Response:
