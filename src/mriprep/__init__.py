@@ -39,6 +39,9 @@ from .core import (
 from .declare import names as _step_names
 from .intake import read, read_case
 
+#: Loaded when they are first asked for.
+_FITTING = ("State", "fit", "read_state")
+
 __version__ = importlib.metadata.version("mriprep")
 
 __all__ = [
@@ -78,10 +81,12 @@ def __getattr__(name: str) -> Any:
     """Load a step when it is first asked for."""
     if name in _step_names():
         return getattr(importlib.import_module(f"mriprep.steps.{name}"), name)
+    if name in _FITTING:
+        return getattr(importlib.import_module("mriprep.fitting"), name)
     if name == "lapgm_joint":  # of several images: no step of a recipe
         return getattr(importlib.import_module("mriprep.steps.lapgm"), name)
     raise AttributeError(f"module 'mriprep' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_step_names(), "lapgm_joint", "__version__"])
+    return sorted([*__all__, *_step_names(), *_FITTING, "lapgm_joint", "__version__"])

@@ -14,7 +14,7 @@ from .core.chain import Chain, Link
 from .declare import Step
 from .engines import describe
 from .io.hashes import file_hash
-from .record import methods_text, named, public, references, voxel_hash
+from .record import FITTED, methods_text, named, public, references, voxel_hash
 from .run import CARRIED, FOUND, Outcome
 
 BIDS_VERSION = "1.10.0"
@@ -150,6 +150,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "facts": dict(outcome.case.facts),
         "input": {**_volume_facts(source), **_source_facts(source)},
         "steps": [s.to_dict() for s in outcome.steps],
+        **_states(s.facts for s in outcome.steps),
         "chain": chain(outcome).summary(),
         "seconds": round(sum(s.seconds for s in outcome.steps), 2),
         "warnings": outcome.all_warnings,
@@ -210,11 +211,19 @@ def step_record(
         if isinstance(result, Volume)
         else {"matrix_ras": result.matrix.tolist(), **_grids(result)},
         **about_run,
+        "facts": {k: v for k, v in about_run["facts"].items() if k != FITTED},
+        **_states([about_run["facts"]]),
         "references": [{"key": c.key, "text": c.text, "doi": c.doi} for c in step.citations],
     }
     files = [i.meta.get("source") for i in inputs.values() if isinstance(i, Volume)]
     folders = _folders_of([*files, *parameters.values(), *inputs.values()])
     return write_json(public(about, folders), sidecar_path(path))
+
+
+def _states(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fitted states that were used, each with the cases that it was fitted on."""
+    found = [f[FITTED] for f in facts if FITTED in f]
+    return {"states": found} if found else {}
 
 
 def sidecar_path(path: Path) -> Path:

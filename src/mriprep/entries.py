@@ -84,7 +84,7 @@ def _given(step: Step, given: Any, here: str, inner: str, at: Where) -> Entry:
             f"{at(here)}: the parameters of '{step.name}' must be a mapping, got {given!r}"
         )
     given = {str(k): tuple(v) if isinstance(v, list) else v for k, v in (given or {}).items()}
-    bad = next((k for k, value in given.items() if _refused(step, k, value)), None)
+    bad = next((k for k, value in given.items() if refused(step, k, value)), None)
     return checked_entry(step, given, at(here if bad is None else f"{inner}.{bad}"))
 
 
@@ -151,7 +151,7 @@ def set_in_session(
     return replace(part, estimate_on=copies)
 
 
-def _refused(step: Step, name: str, value: Any) -> bool:
+def refused(step: Step, name: str, value: Any) -> bool:
     """Whether this one parameter is what validation will stumble over, to name its line."""
     try:
         step.validated(name, value)
@@ -162,6 +162,11 @@ def _refused(step: Step, name: str, value: Any) -> bool:
 
 def checked_entry(step: Step, given: Mapping[str, Any], where: str) -> Entry:
     """A step with its parameters, checked; `where` names it in errors."""
+    if "state" in step.parameters and not isinstance(given.get("state", ""), str):
+        raise RecipeError(
+            f"{where}: a recipe holds the path of a fitted state, not the state itself",
+            hint="write it first: state.write('state.json')",
+        )
     try:
         return Entry(step, step.validate(given), dict(given), where)
     except RecipeError as error:

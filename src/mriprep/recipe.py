@@ -18,9 +18,13 @@ from .entries import (
     SessionPart,
     checked_entry,
     listed,
+    refused,
     session_part,
     set_in_session,
 )
+
+#: What a parameter says that leaves the answer to the case.
+_OPEN = (None, "", "auto")
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,11 @@ class Recipe:
         return replace(self, entries=tuple(entries), session=part)
 
     def informed(self, facts: Mapping[str, Any], contrast: str | None) -> Recipe:
-        """A copy in which `register` and `skullstrip` know what they left open and the case tells.
+        """A copy in which steps know what they left open and the case tells.
 
-        Age and contrast, where the template or the engine depends on them and
-        the recipe does not say them: so that a plan finds it, and the record
-        tells by what it was chosen.
+        Age, contrast, sex and site, where the template, the engine or the
+        intensities depend on them and the recipe does not say them: so that a
+        plan finds it, and the record tells by what it was chosen.
         """
         from . import templates
         from .core.age import ADULT, age_of
@@ -90,14 +94,27 @@ class Recipe:
                 wanted = templates.asks(entry.parameters["template"])
             elif entry.step.kind == "brain":
                 wanted = frozenset(("age", "contrast"))
+            elif entry.step.name == "combat":
+                wanted = frozenset(("age", "sex", "site"))
+            elif entry.parameters.get("contrast") == "auto":
+                wanted = frozenset(("contrast",))
             else:
                 continue
             age = age_of(facts)
             case = {
                 "age": None if age is None else ADULT if age.years is None else age.years,
                 "contrast": None if contrast == "image" else contrast,
+                "sex": facts.get("sex"),
+                "site": facts.get("site"),
             }
-            told = {k: v for k, v in case.items() if k in wanted and entry.parameters[k] is None}
+            told = {
+                k: v
+                for k, v in case.items()
+                if k in wanted
+                and v is not None
+                and entry.parameters[k] in _OPEN
+                and not refused(entry.step, k, v)
+            }
             entries[i] = replace(entry, parameters={**entry.parameters, **told})
         return replace(self, entries=tuple(entries))
 

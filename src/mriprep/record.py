@@ -17,6 +17,9 @@ from .core import Grid, MriprepError, Transform, Volume
 from .declare import Citation
 from .snapshot import Snapshot
 
+#: The fact of a step that says which fitted state it used; records have them apart.
+FITTED = "fitted"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -107,7 +110,7 @@ class StepRecord:
             **({"after_to_before_ras_mm": self.pulled.matrix.tolist()} if self.pulled else {}),
             "seconds": round(self.seconds, 3),
             "warnings": list(self.warnings),
-            "facts": dict(self.facts),
+            "facts": {k: v for k, v in self.facts.items() if k != FITTED},
             "citations": [c.doi for c in self.citations],
         }
 

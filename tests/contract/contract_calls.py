@@ -29,6 +29,10 @@ from mriprep.phantom.dicom import write_dicom
 EXAMPLES: dict[str, dict[str, Any]] = {
     "pad": {"shape": (70, 74, 78)},
     "n4": {"iterations": 10},
+    "window": {"limits": (0, 200)},
+    "combat": {"state": "state.json", "site": "A"},
+    "nyul": {"state": "state.json"},
+    "ravel": {"state": "state.json"},
 }
 
 #: Kinds of engines that know heads only.
@@ -77,6 +81,22 @@ def template_file() -> Path:
     mp.write(template(spacing=4), path)
     mp.write(template_brain(spacing=4), folder() / "tpl-phantom_desc-brain_mask.nii.gz")
     return path
+
+
+@functools.cache
+def state_file(name: str, where: Where) -> Path:
+    """A state fitted on variants of the scene that a step works on, as a file."""
+    truth = scene(*where)
+    rng = np.random.default_rng(3)
+    values = truth.image.floats()
+    images = [
+        truth.image.replace(gain * values + rng.normal(0, 2, values.shape).astype(np.float32))
+        for gain in (0.9, 1.0, 1.1, 1.2)
+    ]
+    facts = [{"site": site} for site in "ABAB"]
+    how = {"covariates": "none"} if name == "combat" else {}
+    state = mp.fit(name, images, [truth.mask] * 4, facts=facts, **how)
+    return state.write(folder() / f"{name}-{'-'.join(where)}.json")
 
 
 @functools.cache
@@ -141,6 +161,8 @@ def call_of(name: str, where: Where, *, full: bool = True) -> Call:
     parameters = dict(EXAMPLES.get(name, {}))
     if "template" in step.parameters:
         parameters["template"] = str(template_file())
+    if "state" in step.parameters:
+        parameters["state"] = str(state_file(name, where))
     return Call(step, inputs, parameters, truth)
 
 

@@ -18,6 +18,7 @@ _PIPELINES = {
     "run": "mriprep.cli.pipeline:run",
     "plan": "mriprep.cli.pipeline:plan",
     "bids": "mriprep.cli.bids:bids",
+    "fit": "mriprep.cli.fit:fit",
     "recipes": "mriprep.cli.pipeline:recipes",
     "demo": "mriprep.cli.demo:demo",
 }

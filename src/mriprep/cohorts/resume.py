@@ -40,7 +40,9 @@ def key_of(recipe: Recipe, options: Options) -> str:
         if entry.step.kind and name:
             versions[where] = engines.describe(entry.step.kind, name).version or ""
         for parameter, value in entry.parameters.items():
-            if isinstance(value, str) and os.sep in value and Path(value).is_file():
+            if parameter == "state":
+                files |= {f"{where}.{p.name}": file_hash(p) for p in _states(value)}
+            elif isinstance(value, str) and os.sep in value and Path(value).is_file():
                 files[f"{where}.{parameter}"] = file_hash(Path(value))
     about = {
         "recipe": recipe.to_dict(),
@@ -49,6 +51,16 @@ def key_of(recipe: Recipe, options: Options) -> str:
         "files": files,
     }
     return _digest(public(about))  # where a template lies does not matter, what is in it does
+
+
+def _states(path: str) -> list[Path]:
+    """The files of a fitted state; of one whose name goes by the contrast, all that there are."""
+    before, by_contrast, after = Path(path).name.partition("{contrast}")
+    if not by_contrast:
+        return [Path(path)] if path and Path(path).is_file() else []
+    folder = Path(path).parent
+    names = (p.name for p in folder.iterdir()) if folder.is_dir() else ()
+    return [folder / n for n in sorted(names) if n.startswith(before) and n.endswith(after)]
 
 
 def place(job: Job, case: str) -> Path:

@@ -1,0 +1,50 @@
+"""A fixed window of intensities into a range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mriprep.declare import Image, step
+
+from ._common import finite
+from ._window import Range
+
+
+@step(
+    methods="Intensities from {limits} were scaled linearly to the range {to}.",
+    seconds_per_megavoxel=0.02,
+)
+def window(image: Image, *, limits: Range, to: Range = (0.0, 1.0), clip: bool = True) -> Image:
+    """Scale a fixed range of intensities linearly to another.
+
+    The same line for every image: for intensities that mean the same in all
+    of them, as after `zscore` or `whitestripe`, or in quantitative maps. Where
+    the range should follow the image, take `rescale`, whose percentiles 0 and
+    100 are the least and the greatest intensity.
+
+    Parameters
+    ----------
+    image : Volume
+        The image. NaN and infinities are taken as 0, with a warning.
+    limits : (2,) floats
+        The intensities that are mapped to the two ends of the range, the
+        lower first.
+    to : (2,) floats
+        The range, its lower end first.
+    clip : bool
+        Whether what lies beyond the limits is set to the ends of the range;
+        otherwise it goes on linearly.
+
+    Returns
+    -------
+    Volume
+        float32.
+    """
+    values = finite(image, "window")
+    (low, high), (first, last) = limits, to
+    if clip:
+        np.clip(values, np.float32(low), np.float32(high), out=values)
+    scaled = (values.astype(np.float64) - low) * ((last - first) / (high - low)) + first
+    if clip:
+        np.clip(scaled, first, last, out=scaled)
+    return image.replace(scaled.astype(np.float32))
