@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
-from mriprep.core import InputError
+from mriprep.core import MriprepWarning
 from mriprep.declare import Citation, Image, Within, step
 
 from ._common import finite, region, varied
 
 #: The median absolute deviation of a normal distribution is its deviation over this.
 _NORMAL = 1.482602218505602
+#: And its mean absolute deviation over this.
+_NORMAL_MEAN = 1.2533141373155001
 
 
 @step(
@@ -30,7 +34,9 @@ def robust_zscore(image: Image, within: Within = None) -> Image:
 
     As :func:`zscore`, but vessels, fat and artefacts, up to almost half of
     the voxels, do not pull at it. The deviation is multiplied by 1.4826, so
-    that normally distributed intensities get the same scores.
+    that normally distributed intensities get the same scores. Where more than
+    half of the region has one value, the median deviation is 0 and the mean
+    one is taken (times 1.2533), which is said.
 
     Parameters
     ----------
@@ -49,17 +55,20 @@ def robust_zscore(image: Image, within: Within = None) -> Image:
     Raises
     ------
     InputError
-        If the region is empty, or more than half of it has one value.
+        If the region is empty or constant.
     """
     values = finite(image, "robust_zscore")
     sample = values[region(image, within, "robust_zscore")].astype(np.float64)
     varied(sample, "robust_zscore", "region")
     middle = float(np.median(sample))
-    deviation = _NORMAL * float(np.median(np.abs(sample - middle)))
+    apart = np.abs(sample - middle)
+    deviation = _NORMAL * float(np.median(apart))
     if not deviation > 0:
-        raise InputError(
-            f"robust_zscore: half of the region and more has one value, {middle:g}: its median"
-            " absolute deviation is 0",
-            hint="give a mask of the object, or take zscore",
+        warnings.warn(
+            f"robust_zscore: half of the region and more has one value, {middle:g}, so that its"
+            " median absolute deviation is 0: the mean one is taken",
+            MriprepWarning,
+            stacklevel=3,
         )
+        deviation = _NORMAL_MEAN * float(apart.mean())
     return image.replace(((values - middle) / deviation).astype(np.float32))

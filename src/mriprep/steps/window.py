@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mriprep.core import InputError
 from mriprep.declare import Image, step
 
 from ._common import finite
@@ -39,9 +40,21 @@ def window(image: Image, *, limits: Range, to: Range = (0.0, 1.0), clip: bool = 
     -------
     Volume
         float32.
+
+    Raises
+    ------
+    InputError
+        If no voxel lies within the limits, so that nothing would be left.
     """
     values = finite(image, "window")
     (low, high), (first, last) = limits, to
+    least, most = float(values.min()), float(values.max())
+    if clip and (most <= low or least >= high):
+        raise InputError(
+            f"window: no intensity lies within the limits {low:g} to {high:g}: the image's are"
+            f" {least:g} to {most:g}",
+            hint="normalise first (zscore, whitestripe), give other limits, or take rescale",
+        )
     if clip:
         np.clip(values, np.float32(low), np.float32(high), out=values)
     scaled = (values.astype(np.float64) - low) * ((last - first) / (high - low)) + first
