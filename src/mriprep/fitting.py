@@ -16,7 +16,7 @@ from . import declare
 from .core import Case, InputError, MriprepError, MriprepWarning, RecipeError, Role, Volume
 from .core.errors import nearest
 from .declare import Parameter
-from .record import named, voxel_hash
+from .record import named, public, voxel_hash
 from .signature import Docs
 from .steps._cohort import Member
 from .steps._states import State, contrast_of, read_state
@@ -156,7 +156,7 @@ def fit_members(kind: str, members: Iterable[Member], *, split: str = "", **how:
         tuple(seen),
         split,
         next(iter(contrasts)) or (own if own != "auto" else ""),
-        named(given),
+        public(named(given)),
         version("mriprep"),
     )
 

@@ -26,7 +26,9 @@ def labels(parts=T1W) -> np.ndarray:
 
 def volume(data: np.ndarray, contrast: str | None = "T1w") -> Volume:
     """An image of 2 mm."""
-    return Volume(data, np.diag([2.0, 2.0, 2.0, 1.0]), meta={"contrast": contrast} if contrast else {})
+    return Volume(
+        data, np.diag([2.0, 2.0, 2.0, 1.0]), meta={"contrast": contrast} if contrast else {}
+    )
 
 
 def whole(data: np.ndarray) -> Volume:

@@ -79,7 +79,7 @@ def _command(kind: str) -> click.Command:
                      " folder's splits.tsv, or of the table's column `split`."),
         click.Option(["--fold"], type=click.IntRange(min=0), default=0, show_default=True,
                      help="Of which fold, with --split and a splits.tsv."),
-        click.Option(["--all"], "every", is_flag=True, help="Cases whose quality failed, too (where"
+        click.Option(["--all", "every"], is_flag=True, help="Cases whose quality failed, too (where"
                      " IN is a folder that `mriprep run` wrote)."),
     ]  # fmt: skip
     if not own_contrast:

@@ -116,18 +116,22 @@ def _maps(
     held = counts.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         share = counts / held
-    over = np.maximum(share - clip, 0)
-    # Spread what was cut off over the bins that have room, until nothing is left over.
-    share -= over
-    for _ in range(bins):
-        left = over.sum(axis=1, keepdims=True)
-        if not (left > 1e-9).any():
-            break
-        share += left / bins
-        over = np.maximum(share - clip, 0) if clip * bins > 1 else np.zeros_like(share)
-        share -= over
-    maps: FloatImage = np.cumsum(share, axis=1).astype(np.float32).reshape(*tiles, bins)
-    return maps
+    maps: FloatImage = np.cumsum(_limited(share, clip), axis=1).astype(np.float32)
+    return maps.reshape(*tiles, bins)
+
+
+def _limited(share: npt.NDArray[np.float64], clip: float) -> npt.NDArray[np.float64]:
+    """Histograms, one a row, no bin above the limit; what is cut off is spread over all bins.
+
+    What spills over again is spread again, and so on: in the end every bin
+    has gained the same, or is at the limit. That gain is found by halving.
+    """
+    low, high = np.zeros((len(share), 1)), np.full((len(share), 1), clip)
+    for _ in range(40):
+        middle = (low + high) / 2
+        less = np.minimum(share + middle, clip).sum(axis=1, keepdims=True) < 1
+        low, high = np.where(less, middle, low), np.where(less, high, middle)
+    return np.minimum(share + high, clip)
 
 
 def _blended(
