@@ -33,22 +33,38 @@ _SEGMENTS = 60
 
 
 def bandwidth(sample: npt.NDArray[np.floating]) -> float:
-    """Silverman's rule (1986, eq. 3.31), but no less than the distance of neighbouring values."""
+    """Silverman's rule (1986, eq. 3.31), but no less than half the distance of neighbouring values."""
     quarter, three = np.percentile(sample, (25, 75))
     spread = float(np.std(sample, dtype=np.float64))
     width = min(spread, (three - quarter) / 1.349) or spread
+    return float(max(0.9 * width * sample.size**-0.2, _gap(sample) / 2))
+
+
+def _gap(sample: npt.NDArray[np.floating]) -> float:
+    """The distance of neighbouring values where there are few, as of whole numbers; 0 otherwise."""
     known = np.unique(sample)
-    # Whole numbers, however they were scaled: the kernel must not resolve the gaps between them.
-    gap = float(np.median(np.diff(known))) if 1 < known.size <= _BINS else 0.0
-    return float(max(0.9 * width * sample.size**-0.2, gap))
+    return float(np.median(np.diff(known))) if 1 < known.size <= _BINS else 0.0
 
 
 def histogram(sample: npt.NDArray[np.floating], margin: float) -> tuple[Doubles, Doubles]:
-    """Centres of 1024 bins and their counts, over all but one in a thousand at either end."""
+    """Centres of at most 1024 bins and their counts, over all but one in a thousand at either end.
+
+    No bin is narrower than the distance of neighbouring values: else, of
+    whole numbers, every few bins would be empty, which looks like noise.
+    """
     low, high = np.percentile(sample, (0.1, 99.9))
     if not low < high:
         low, high = sample.min(), sample.max()
-    counts, edges = np.histogram(sample, _BINS, (float(low) - margin, float(high) + margin))
+    low, high = float(low) - margin, float(high) + margin
+    gap = _gap(sample)
+    if gap > (high - low) / _BINS:
+        # Values lie at the centres of bins.
+        first = float(sample.min())
+        start = first + (np.floor((low - first) / gap) - 0.5) * gap
+        edges = start + gap * np.arange(np.ceil((high - start) / gap) + 1)
+    else:
+        edges = np.linspace(low, high, _BINS + 1)
+    counts, edges = np.histogram(sample, edges)
     return (edges[:-1] + edges[1:]) / 2, counts.astype(np.float64)
 
 
@@ -73,8 +89,9 @@ def by_spline(sample: npt.NDArray[np.floating]) -> tuple[Doubles, Doubles]:
     from scipy.interpolate import BSpline
 
     centres, counts = histogram(sample, 4 * bandwidth(sample))
-    step = (centres[-1] - centres[0]) / _SEGMENTS
-    knots = centres[0] + step * np.arange(-3, _SEGMENTS + 4)
+    segments = max(min(_SEGMENTS, centres.size // 2), 1)
+    step = (centres[-1] - centres[0]) / segments
+    knots = centres[0] + step * np.arange(-3, segments + 4)
     knots[-4] = np.nextafter(centres[-1], np.inf)  # the last centre lies inside
     basis = BSpline.design_matrix(np.clip(centres, knots[3], None), knots, 3).toarray()
     rough = np.diff(np.eye(basis.shape[1]), 2, axis=0)

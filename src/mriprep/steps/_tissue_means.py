@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import InputError, Volume
+from mriprep.core import InputError, MriprepWarning, Volume
 from mriprep.core.errors import nearest
 
 from ._common import BoolImage, FloatImage, on_grid
@@ -29,6 +30,7 @@ ORDER = {
     "PDw": ("wm", "gm", "csf"),
 }
 
+_WORDS = {"csf": "fluid", "gm": "grey matter", "wm": "white matter"}
 _BINS = 16384
 
 
@@ -149,6 +151,30 @@ def labels_of(image: Volume, tissues: Volume, step: str) -> npt.NDArray[np.uint8
             hint="tissues are labels: 1 CSF, 2 grey matter, 3 white matter, 0 for all else",
         )
     return labels.astype(np.uint8)
+
+
+def tell_other_peak(
+    mode: float, sample: npt.NDArray[np.floating], contrast: str, step: str
+) -> None:
+    """Warn where a mode that is taken for white matter's is nearer to another tissue.
+
+    So it is where two tissues share one peak (coarse voxels, a bias field,
+    aged white matter), or where grey matter's is the larger one of T2w. In
+    FLAIR grey and white matter are too near to be told apart this way.
+    """
+    if contrast == "FLAIR":
+        return
+    centres, _ = fuzzy_centres(sample)
+    nearest_one = ORDER[contrast][int(np.argmin(np.abs(centres - mode)))]
+    if nearest_one != "wm":
+        warnings.warn(
+            f"{step}: the peak of the histogram that is taken for white matter's ({mode:g}) is nearer"
+            f" to {_WORDS[nearest_one]}: look at the result; another peak may be meant (peak), or"
+            " there is none of white matter alone: correct the bias field, give a brain mask, or"
+            " take fcm",
+            MriprepWarning,
+            stacklevel=4,
+        )
 
 
 def positive(mean: float, what: str, step: str) -> float:

@@ -13,8 +13,8 @@ from ._common import varied
 
 def stripe(
     sample: npt.NDArray[np.floating], which: density.Mode, width: float, step: str
-) -> tuple[float, float]:
-    """Mean and standard deviation of the voxels about white matter's mode.
+) -> tuple[float, float, float]:
+    """Mode of white matter; mean and standard deviation of the voxels about white matter's mode.
 
     Parameters
     ----------
@@ -43,4 +43,4 @@ def stripe(
             f"{step}: the stripe about white matter's mode ({peak:g}) has one intensity only",
             hint="the image has too few intensities: take it before it was binned, or a larger width",
         )
-    return float(white.mean()), deviation
+    return peak, float(white.mean()), deviation

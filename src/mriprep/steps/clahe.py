@@ -131,7 +131,8 @@ def _limited(share: npt.NDArray[np.float64], clip: float) -> npt.NDArray[np.floa
         middle = (low + high) / 2
         less = np.minimum(share + middle, clip).sum(axis=1, keepdims=True) < 1
         low, high = np.where(less, middle, low), np.where(less, high, middle)
-    return np.minimum(share + high, clip)
+    limited: npt.NDArray[np.float64] = np.minimum(share + high, clip)
+    return limited
 
 
 def _blended(

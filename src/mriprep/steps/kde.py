@@ -12,7 +12,7 @@ from mriprep.declare import Citation, Image, Within, step
 from . import _density as density
 from ._common import finite, region, varied
 from ._density import Peak
-from ._tissue_means import Contrast, contrast_for, positive
+from ._tissue_means import Contrast, contrast_for, positive, tell_other_peak
 
 
 @step(
@@ -72,7 +72,10 @@ def kde(
     values = finite(image, "kde")
     sample = values[region(image, within, "kde")].astype(np.float64)
     varied(sample, "kde", "region")
-    which = density.MODES[contrast_for(image, contrast, "kde")] if peak == "auto" else peak
+    known = contrast_for(image, contrast, "kde")
+    which = density.MODES[known] if peak == "auto" else peak
     found = density.mode(*density.by_kernel(sample), which, "kde")
+    if peak == "auto":
+        tell_other_peak(found, sample, known, "kde")
     mode = positive(found, "the mode of white matter", "kde")
     return image.replace((values * (to / mode)).astype(np.float32))

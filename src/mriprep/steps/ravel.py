@@ -156,7 +156,7 @@ def fit(
         values, inside = finite(case.image, _STEP), region(case.image, case.within, _STEP)
         fluid += _fluid(case, values, inside, kind, membership)
         mask &= inside
-        mean, deviation = stripe(values[inside], MODES[kind], width, _STEP)
+        _, mean, deviation = stripe(values[inside], MODES[kind], width, _STEP)
         images.append(((values - mean) / deviation).astype(np.float32))
         facts.append(case.facts)
     enough(len(images), factors + 2, "ravel")
@@ -305,7 +305,7 @@ def ravel(image: Image, within: Within = None, *, state: StateFile) -> Image:
     _same_grid(image.grid, grid, "ravel")
     values = finite(image, "ravel")
     sample = values[region(image, within, "ravel")]
-    mean, deviation = stripe(
+    _, mean, deviation = stripe(
         sample, MODES[opened.values["contrast"]], float(opened.values["width"]), "ravel"
     )
     result: FloatImage = ((values - mean) / deviation).astype(np.float32)

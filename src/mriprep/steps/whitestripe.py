@@ -11,7 +11,7 @@ from mriprep.declare import Citation, Image, Within, step
 
 from ._common import finite, region
 from ._density import MODES, Peak
-from ._tissue_means import Contrast, contrast_for
+from ._tissue_means import Contrast, contrast_for, tell_other_peak
 from ._whitestripe import stripe
 
 SHINOHARA = Citation(
@@ -73,6 +73,9 @@ def whitestripe(
     """
     values = finite(image, "whitestripe")
     sample = values[region(image, within, "whitestripe")]
-    which = MODES[contrast_for(image, contrast, "whitestripe")] if peak == "auto" else peak
-    mean, deviation = stripe(sample, which, width, "whitestripe")
+    known = contrast_for(image, contrast, "whitestripe")
+    which = MODES[known] if peak == "auto" else peak
+    mode, mean, deviation = stripe(sample, which, width, "whitestripe")
+    if peak == "auto":
+        tell_other_peak(mode, sample, known, "whitestripe")
     return image.replace(((values - mean) / deviation).astype(np.float32))
