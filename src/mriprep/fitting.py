@@ -19,7 +19,8 @@ from .declare import Parameter
 from .record import named, public, voxel_hash
 from .signature import Docs
 from .steps._cohort import Member
-from .steps._states import State, contrast_of, read_state
+from .steps._state_use import contrast_of, kind_of
+from .steps._states import State, read_state
 
 __all__ = ["Member", "State", "fit", "fit_members", "kinds", "parameters", "read_state", "title"]
 
@@ -127,6 +128,7 @@ def fit_members(kind: str, members: Iterable[Member], *, split: str = "", **how:
     given = {n: p.validate(how.get(n, p.default), f"fit {kind}") for n, p in known.items()}
     seen: list[tuple[str, str]] = []
     contrasts: set[str] = set()
+    regions: set[str] = set()
     current: list[str] = []
 
     def watched() -> Iterator[Member]:
@@ -134,6 +136,7 @@ def fit_members(kind: str, members: Iterable[Member], *, split: str = "", **how:
             current[:] = [member.name]
             _new(member, seen, kind)
             contrasts.add(contrast_of(member.image))
+            regions.add(kind_of(member.within))
             if len(contrasts) > 1:
                 names = ", ".join(sorted(c or "unknown" for c in contrasts))
                 raise InputError(
@@ -156,7 +159,7 @@ def fit_members(kind: str, members: Iterable[Member], *, split: str = "", **how:
         tuple(seen),
         split,
         next(iter(contrasts)) or (own if own != "auto" else ""),
-        public(named(given)),
+        public({**named(given), "within": regions.pop() if len(regions) == 1 else "mixed"}),
         version("mriprep"),
     )
 

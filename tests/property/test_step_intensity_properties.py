@@ -14,9 +14,15 @@ from mriprep.core import InputError, Volume
 from mriprep.steps.apply_mask import apply_mask
 from mriprep.steps.background import background
 from mriprep.steps.bins import bins
+from mriprep.steps.clahe import clahe
 from mriprep.steps.denoise import denoise
 from mriprep.steps.equalize import equalize
+from mriprep.steps.fcm import fcm
+from mriprep.steps.kde import kde
+from mriprep.steps.match_histogram import match_histogram
 from mriprep.steps.rescale import rescale
+from mriprep.steps.robust_zscore import robust_zscore
+from mriprep.steps.whitestripe import whitestripe
 from mriprep.steps.zscore import zscore
 
 shapes = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)
@@ -80,3 +86,40 @@ def test_rescale_stays_in_range_and_keeps_order(data, first, width, clip):
     if clip:
         ends = np.float32([first, first + width])
         assert ends[0] <= result.min() <= result.max() <= ends[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(images)
+def test_every_normaliser_gives_a_right_answer_or_says_why_not(image):
+    reasons: list[str] = []
+    image = image.replace(contrast="T1w")
+    whole = image.replace(np.ones(image.shape, bool), role="mask")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in (
+            *(robust_zscore, clahe, fcm, kde, whitestripe),
+            lambda i, m: match_histogram(i, m, i, m),
+        ):
+            try:
+                result, again = step(image, whole), step(image, whole)
+            except InputError as error:
+                reasons.append(str(error))
+                continue
+            assert result.grid == image.grid
+            assert result.data.dtype == np.float32
+            assert np.isfinite(result.data).all()
+            assert np.array_equal(result.data, again.data)
+    known = ("is constant", "percentile", "mask is empty", "divided by", "no peak", "one intensity")
+    assert all(any(k in reason for k in known) for reason in reasons)
+
+
+@settings(max_examples=60, deadline=None)
+@given(images)
+def test_an_images_own_histogram_leaves_it_as_it_is(image):
+    finite = np.nan_to_num(image.data.astype(np.float64), posinf=0, neginf=0)
+    image = image.replace(finite)
+    try:
+        result = match_histogram(image, "whole", image).data
+    except InputError:
+        return
+    assert np.abs(result - finite).max() <= 1e-4 * max(np.ptp(finite), 1)

@@ -6,6 +6,7 @@ import copy
 import json
 import sys
 import types
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,7 @@ from normaliser_samples import COHORT, tissues, volume, whole
 
 import mriprep as mp
 from mriprep.cli import cli, main
-from mriprep.core import InputError, RecipeError
+from mriprep.core import InputError, MriprepWarning, RecipeError
 from mriprep.fitting import kinds, parameters
 from mriprep.record import voxel_hash
 
@@ -185,6 +186,17 @@ def test_states_of_another_kind_or_contrast(states, tmp_path):
         mp.nyul(volume(COHORT[0], None), MASKS[0], state=by_name)
     with pytest.raises(InputError, match=r"cannot be read(.|\n)*mriprep fit"):
         mp.nyul(IMAGES[0], state=str(tmp_path / "none.json"))
+
+
+def test_a_region_of_another_kind_is_told(states):
+    with pytest.warns(MriprepWarning, match=r"fitted within masks, and here.*Otsu's threshold"):
+        mp.nyul(IMAGES[0], state=states["nyul"])
+    whole_images = mp.fit("nyul", IMAGES, "whole")
+    assert whole_images.parameters["within"] == "whole"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mp.nyul(IMAGES[0], "whole", state=whole_images)
+        mp.nyul(IMAGES[0], MASKS[0], state=states["nyul"])
 
 
 # -- fitting ----------------------------------------------------------------------------------

@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import InputError, Volume
-from mriprep.declare import keep
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 Doubles = npt.NDArray[np.float64]
-T = TypeVar("T")
 
 #: Of the files' layout.
 SCHEMA = 1
@@ -261,85 +259,3 @@ class Values:
         if (rising == "always" and (steps <= 0).any()) or (rising and (steps < 0).any()):
             raise self.refuse(f"'{name}' does not rise")
         return found.astype(np.float64)
-
-
-# -- in use -----------------------------------------------------------------------------------
-
-
-def opened(
-    state: StateFile, kind: str, check: Callable[[State], T], contrast: str | None = None
-) -> tuple[State, T]:
-    """The state that a step was given, and its values, checked to be one of its own.
-
-    Parameters
-    ----------
-    state : str or State
-        In a path, ``{contrast}`` stands for the image's contrast.
-    kind : str
-        The step.
-    check : callable
-        Reads the state's values, and raises where they are not right.
-    contrast : str, optional
-        The image's.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, is of another kind, or of another contrast than the image.
-    """
-    if isinstance(state, str):
-        if "{contrast}" in state and not contrast:
-            raise InputError(
-                f"{kind}: which state is meant by '{state}' depends on the image's contrast,"
-                " which is not known",
-                hint="name the file by its contrast (..._T1w.nii.gz), or name the state in full",
-            )
-        found = read_state(state.replace("{contrast}", contrast or ""))
-    else:
-        found = state
-    if found.kind != kind:
-        raise InputError(
-            f"{kind}: this state is one of '{found.kind}'",
-            hint=f"apply it by the step {found.kind}, or fit one: mriprep fit {kind} ...",
-        )
-    if contrast and found.contrast and contrast != found.contrast:
-        raise InputError(
-            f"{kind}: the state was fitted on {found.contrast} images, this one is {contrast}",
-            hint="fit a state for each contrast; `state: name_{contrast}.json` takes each its own",
-        )
-    return found, check(found)
-
-
-def in_use(
-    state: StateFile, kind: str, check: Callable[[State], T], image: Volume
-) -> tuple[State, T]:
-    """As :func:`opened`, for an image; what was used is kept for the record."""
-    found, values = opened(state, kind, check, contrast_of(image) or None)
-    keep(
-        fitted={
-            "kind": found.kind,
-            "sha256": found.sha256,
-            "fitted_on": found.to_dict()["fitted_on"],
-        }
-    )
-    return found, values
-
-
-def contrast_of(image: Volume) -> str:
-    """The image's contrast, as far as it is known."""
-    found = str(image.meta.get("contrast") or "")
-    return "" if found == "image" else found
-
-
-def planner(
-    kind: str, check: Callable[[State], Any]
-) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
-    """What a plan does with a step that has a state: find out now whether it can be used."""
-
-    def plan(inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
-        state = parameters.get("state")
-        if state and not (isinstance(state, str) and "{contrast}" in state):
-            opened(state, kind, check)
-        return inputs["image"]
-
-    return plan

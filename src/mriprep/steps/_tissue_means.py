@@ -12,7 +12,7 @@ from mriprep.core import InputError, MriprepWarning, Volume
 from mriprep.core.errors import nearest
 
 from ._common import BoolImage, FloatImage, on_grid
-from ._states import contrast_of
+from ._state_use import contrast_of
 
 Doubles = npt.NDArray[np.float64]
 

@@ -17,7 +17,8 @@ from ._cohort import Member, enough
 from ._combat import Covariates
 from ._common import finite, region
 from ._landmarks import NYUL, landmarks, piecewise
-from ._states import State, StateFile, Values, in_use, planner
+from ._state_use import in_use, planner
+from ._states import State, StateFile, Values
 
 
 def check(state: State) -> tuple[Values, dict[str, Any]]:
@@ -161,7 +162,7 @@ def combat(
         If the site was not in the fit, a covariate is missing, the region is
         empty or its percentiles coincide, or the state cannot be used.
     """
-    _, (known, sites) = in_use(state, "combat", check, image)
+    _, (known, sites) = in_use(state, "combat", check, image, within)
     if site not in sites:
         what = f"there is no site '{site}' in the state" if site else "it needs the image's site"
         raise InputError(

@@ -12,7 +12,8 @@ from mriprep.declare import Citation, Image, Within, step
 
 from ._cohort import Member, enough
 from ._common import finite, region, varied
-from ._states import State, StateFile, Values, in_use, planner
+from ._state_use import in_use, planner
+from ._states import State, StateFile, Values
 from ._tissue_means import NAMES, Contrast, Tissues, positive, tissue_means
 
 _PLACES = "CSF, grey matter, white matter"
@@ -130,7 +131,7 @@ def least_squares(
         if (standard <= 0).any():
             raise InputError(f"least_squares: means must be above 0, got {means}", hint=_PLACES)
     else:
-        _, known = in_use(state, "least_squares", check, image)
+        _, known = in_use(state, "least_squares", check, image, within)
         standard = known.numbers("standard", (3,))
     values = finite(image, "least_squares")
     inside = region(image, within, "least_squares")

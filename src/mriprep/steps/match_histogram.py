@@ -14,7 +14,8 @@ from mriprep.declare import Citation, Image, Reference, Within, step
 from ._cohort import Member, enough
 from ._common import finite, region
 from ._landmarks import Doubles, landmarks, piecewise
-from ._states import State, StateFile, Values, in_use, planner
+from ._state_use import in_use, planner
+from ._states import State, StateFile, Values
 
 #: The mask of a reference, which no recipe fills in.
 ReferenceMask = Annotated[Volume, "reference mask"]
@@ -134,7 +135,7 @@ def match_histogram(
     if reference is not None:
         template = _of_reference(within, reference, reference_within)
     else:
-        template = in_use(state, name, check, image)[1].numbers("quantiles")
+        template = in_use(state, name, check, image, within)[1].numbers("quantiles")
     values = finite(image, name)
     shares = np.linspace(0, 100, template.size)
     at = landmarks(values[region(image, within, name)], shares, name)

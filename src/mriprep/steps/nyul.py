@@ -12,7 +12,8 @@ from mriprep.declare import Citation, Image, Within, step
 from ._cohort import Member, enough
 from ._common import finite, region
 from ._landmarks import NYUL, landmarks, piecewise
-from ._states import State, StateFile, Values, in_use, planner
+from ._state_use import in_use, planner
+from ._states import State, StateFile, Values
 from ._window import Range
 
 
@@ -101,7 +102,7 @@ def nyul(image: Image, within: Within = None, *, state: StateFile) -> Image:
         If the region is empty, its percentiles coincide, or the state cannot
         be used.
     """
-    _, known = in_use(state, "nyul", check, image)
+    _, known = in_use(state, "nyul", check, image, within)
     values = finite(image, "nyul")
     percentiles = known.numbers("percentiles")
     at = landmarks(values[region(image, within, "nyul")], percentiles, "nyul")

@@ -19,7 +19,8 @@ from ._cohort import Member, enough
 from ._combat import Covariates, design
 from ._common import BoolImage, FloatImage, finite, region
 from ._density import MODES
-from ._states import State, StateFile, Values, in_use, planner
+from ._state_use import in_use, planner
+from ._states import State, StateFile, Values
 from ._whitestripe import stripe
 
 Doubles = npt.NDArray[np.float64]
@@ -301,7 +302,7 @@ def ravel(image: Image, within: Within = None, *, state: StateFile) -> Image:
     InputError
         If the region is empty or constant, or the state cannot be used.
     """
-    opened, (grid, mask, found) = in_use(state, "ravel", check, image)
+    opened, (grid, mask, found) = in_use(state, "ravel", check, image, within)
     _same_grid(image.grid, grid, "ravel")
     values = finite(image, "ravel")
     sample = values[region(image, within, "ravel")]
