@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from normaliser_samples import COHORT, tissues, volume, whole
+from normaliser_samples import COHORT, labels, tissues, volume, whole
 
 import mriprep as mp
 from mriprep.cli import cli, main
-from mriprep.core import InputError, MriprepWarning, RecipeError
+from mriprep.core import InputError, MriprepWarning, RecipeError, Volume
 from mriprep.fitting import kinds, parameters
 from mriprep.record import voxel_hash
 
@@ -359,6 +359,40 @@ def test_a_table_on_the_command_line(files, tmp_path):
     assert len(found.cases) == 3
     wrong = run("fit", "nyul", files / "cohort.tsv", "--split", "val", "--state", state)
     assert "no case of 'cohort.tsv' is of the part 'val'" in str(wrong.exception)
+
+
+def test_tissues_and_references_on_the_command_line(files, tmp_path):
+    scan, other = files / "sub-01_T1w.nii.gz", files / "sub-02_T1w.nii.gz"
+    mask = files / "sub-01_desc-brain_mask.nii.gz"
+    known = Volume(labels(), MASKS[0].grid, "labels")
+    tissue_file = mp.write(known, tmp_path / "tissues.nii.gz")
+    out = tmp_path / "out_T1w.nii.gz"
+    done = run("fcm", scan, out, "--within", mask, "--tissues", tissue_file, "--tissue", "gm")
+    assert done.exception is None, done.exception
+    expected = mp.fcm(IMAGES[0], MASKS[0], known, tissue="gm").data
+    np.testing.assert_allclose(mp.read(out).data, expected, rtol=1e-5)
+    done = run(
+        "match_histogram", scan, out, "--within", mask, "--reference", other,
+        "--reference-within", files / "sub-02_desc-brain_mask.nii.gz",
+    )  # fmt: skip
+    assert done.exception is None, done.exception
+    expected = mp.match_histogram(IMAGES[0], MASKS[0], IMAGES[1], MASKS[1]).data
+    np.testing.assert_allclose(mp.read(out).data, expected, rtol=1e-5, atol=1e-3)
+    done = run("least_squares", scan, out, "--within", mask, "--means", "1 2 3")
+    assert done.exception is None, done.exception
+    expected = mp.least_squares(IMAGES[0], MASKS[0], means=(1, 2, 3)).data
+    np.testing.assert_allclose(mp.read(out).data, expected, rtol=1e-5)
+    state = tmp_path / "s.json"
+    scans = sorted(files.glob("*_T1w.nii.gz"))
+    given = [x for _ in scans for x in ("--tissues", tissue_file)]
+    dry = run("fit", "least_squares", *scans, *given, "--state", state)
+    assert str(dry.exception).startswith("sub-01: fit least_squares: no voxel of the region")
+    given += ["--within", "whole"]
+    assert run("fit", "least_squares", *scans, *given, "--state", state).exception is None
+    direct = mp.fit("least_squares", IMAGES, "whole", tissues=[known] * 4)
+    np.testing.assert_allclose(
+        mp.read_state(state).values["standard"], direct.values["standard"], rtol=1e-5
+    )
 
 
 @dataclass
