@@ -129,6 +129,7 @@ def fit_members(kind: str, members: Iterable[Member], *, split: str = "", **how:
     seen: list[tuple[str, str]] = []
     contrasts: set[str] = set()
     regions: set[str] = set()
+    labelled: set[bool] = set()
     current: list[str] = []
 
     def watched() -> Iterator[Member]:
@@ -137,6 +138,7 @@ def fit_members(kind: str, members: Iterable[Member], *, split: str = "", **how:
             _new(member, seen, kind)
             contrasts.add(contrast_of(member.image))
             regions.add(kind_of(member.within))
+            labelled.add(member.tissues is not None)
             if len(contrasts) > 1:
                 names = ", ".join(sorted(c or "unknown" for c in contrasts))
                 raise InputError(
@@ -152,14 +154,20 @@ def fit_members(kind: str, members: Iterable[Member], *, split: str = "", **how:
         if current and current[0] not in error.message:
             error.message = f"{current[0]}: {error.message}"
         raise
+    if len(labelled) > 1:
+        raise InputError(
+            f"fit {kind}: some images have labels of tissues, and others have none",
+            hint="give them for all images, or for none",
+        )
     own = given.get("contrast", "auto")
+    about = {"within": regions.pop() if len(regions) == 1 else "mixed", "tissues": labelled.pop()}
     return State(
         kind,
         values,
         tuple(seen),
         split,
         next(iter(contrasts)) or (own if own != "auto" else ""),
-        public({**named(given), "within": regions.pop() if len(regions) == 1 else "mixed"}),
+        public({**named(given), **about}),
         version("mriprep"),
     )
 

@@ -7,7 +7,7 @@ import json
 import sys
 import types
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -401,6 +401,7 @@ class Item:
     images: dict
     mask: object
     facts: dict = field(default_factory=dict)
+    labels: object = None
 
 
 def test_a_folder_of_outputs_on_the_command_line(files, tmp_path, monkeypatch):
@@ -412,9 +413,13 @@ def test_a_folder_of_outputs_on_the_command_line(files, tmp_path, monkeypatch):
         where = mp.write(mask, anat / f"sub-0{n}_desc-brain_mask.nii.gz")
         items.append(Item(f"sub-0{n}", {"T1w": path, "FLAIR": path}, where, {"site": "A"}))
 
-    def collect(folder, contrasts=None, passed_only=True):
+    known = Volume(labels(), MASKS[0].grid, "labels")
+    tissue_file = mp.write(known, tmp_path / "tissues.nii.gz")
+
+    def collect(folder, contrasts=None, labels=None, passed_only=True):
         assert (folder, contrasts, passed_only) == (out, ["T1w"], True)
-        return items
+        found = {"tissues": tissue_file, "none": None}[labels]
+        return [replace(item, labels=found) for item in items]
 
     class Splits:
         test = ("sub-04",)
@@ -440,6 +445,13 @@ def test_a_folder_of_outputs_on_the_command_line(files, tmp_path, monkeypatch):
     np.testing.assert_allclose(found.values["standard"], expected.values["standard"], rtol=1e-5)
     run("fit", "nyul", out, "--contrast", "T1w", "--split", "test", "--state", state)
     assert mp.read_state(state).split == "test"
+    run("fit", "least_squares", out, "--contrast", "T1w", "--use-tissues", "--state", state)
+    direct = mp.fit("least_squares", IMAGES, MASKS, tissues=[known] * 4)
+    found = mp.read_state(state)
+    assert found.parameters == {"contrast": "T1w", "within": "mask", "tissues": True}
+    np.testing.assert_allclose(found.values["standard"], direct.values["standard"], rtol=1e-5)
+    with pytest.warns(MriprepWarning, match=r"by labels in the fit, and by fuzzy c-means here"):
+        mp.least_squares(IMAGES[0], MASKS[0], state=found)
 
 
 def test_mistakes_on_the_command_line(files, tmp_path, capsys):

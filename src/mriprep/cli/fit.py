@@ -79,6 +79,8 @@ def _command(kind: str) -> click.Command:
                      " folder's splits.tsv, or of the table's column `split`."),
         click.Option(["--fold"], type=click.IntRange(min=0), default=0, show_default=True,
                      help="Of which fold, with --split and a splits.tsv."),
+        click.Option(["--use-tissues"], is_flag=True, help="Take the labels of tissues that the step"
+                     " `tissues` found (where IN is a folder that `mriprep run` wrote)."),
         click.Option(["--all", "every"], is_flag=True, help="Cases whose quality failed, too (where"
                      " IN is a folder that `mriprep run` wrote)."),
     ]  # fmt: skip
@@ -189,7 +191,9 @@ def _of_outputs(
     import importlib
 
     collect = importlib.import_module("mriprep.export.collect").collect
-    items = collect(source, [contrast] if contrast else None, passed_only=not given["every"])
+    labels = "tissues" if given["use_tissues"] else "none"
+    wanted_ones = [contrast] if contrast else None
+    items = collect(source, wanted_ones, labels=labels, passed_only=not given["every"])
     part = given["split"] or ""
     if part:
         splits = importlib.import_module("mriprep.export.splits").read(source)
@@ -219,7 +223,8 @@ def _read_items(items: Sequence[Any], contrast: str | None, within: str | None) 
         name = _which(list(item.images), contrast, item.case)
         image: Any = read(item.images[name])
         mask: Any = within if item.mask is None or within else read(item.mask, role="mask")
-        yield Member(item.case, image.replace(contrast=name), mask, None, item.facts)
+        labels: Any = None if item.labels is None else read(item.labels, role="labels")
+        yield Member(item.case, image.replace(contrast=name), mask, labels, item.facts)
 
 
 def _which(there: list[str], contrast: str | None, case: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,6 @@ from ._state_use import contrast_of
 
 Doubles = npt.NDArray[np.float64]
 
-#: Labels of the brain's tissues, in the field's order, which recipes do not fill in.
-Tissues = Annotated[Volume, "tissues"]
 Contrast = Literal["auto", "T1w", "T1c", "T2w", "FLAIR", "PDw"]
 
 NAMES = ("csf", "gm", "wm")

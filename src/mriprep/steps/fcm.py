@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt
 
-from mriprep.declare import Citation, Image, Within, step
+from mriprep.declare import Citation, Image, Tissues, Within, step
 
 from ._common import finite, region, varied
-from ._tissue_means import Contrast, Tissues, positive, tissue_means
+from ._tissue_means import Contrast, positive, tissue_means
 
 
 @step(
@@ -55,7 +55,8 @@ def fcm(
         mask), or everywhere. All voxels are transformed.
     tissues : Volume, optional
         Labels of the tissues on the image's grid (1 CSF, 2 grey matter, 3
-        white matter) in place of the classes. No recipe fills them in.
+        white matter) in place of the classes; in a recipe, those that
+        `tissues` found.
     tissue : {"wm", "gm", "csf"}
         Whose mean it is.
     contrast : {"auto", "T1w", "T1c", "T2w", "FLAIR", "PDw"}

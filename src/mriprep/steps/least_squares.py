@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from mriprep.core import InputError, RecipeError
-from mriprep.declare import Citation, Image, Within, step
+from mriprep.core import InputError, MriprepWarning, RecipeError
+from mriprep.declare import Citation, Image, Tissues, Within, step
 
 from ._cohort import Member, enough
 from ._common import finite, region, varied
 from ._state_use import in_use, planner
 from ._states import State, StateFile, Values
-from ._tissue_means import NAMES, Contrast, Tissues, positive, tissue_means
+from ._tissue_means import NAMES, Contrast, positive, tissue_means
 
 _PLACES = "CSF, grey matter, white matter"
 
@@ -99,7 +100,8 @@ def least_squares(
         mask), or everywhere. All voxels are transformed.
     tissues : Volume, optional
         Labels of the tissues on the image's grid (1 CSF, 2 grey matter, 3
-        white matter); fuzzy c-means parts them without. No recipe fills them in.
+        white matter), in a recipe those that `tissues` found; fuzzy c-means
+        parts them without. As in the fit.
     state : str or State
         The fitted standard: a file; ``{contrast}`` in its name stands for the
         image's contrast.
@@ -131,7 +133,8 @@ def least_squares(
         if (standard <= 0).any():
             raise InputError(f"least_squares: means must be above 0, got {means}", hint=_PLACES)
     else:
-        _, known = in_use(state, "least_squares", check, image, within)
+        fitted, known = in_use(state, "least_squares", check, image, within)
+        _tell_other_tissues(fitted, tissues is not None)
         standard = known.numbers("standard", (3,))
     values = finite(image, "least_squares")
     inside = region(image, within, "least_squares")
@@ -142,3 +145,16 @@ def least_squares(
     unit = own / own.max()
     factor = float(unit @ standard / (unit @ unit)) / float(own.max())
     return image.replace((values * factor).astype(np.float32))
+
+
+def _tell_other_tissues(state: State, labelled: bool) -> None:
+    """Warn where tissues were found one way in the fit, and another way here."""
+    then = state.parameters.get("tissues")
+    if isinstance(then, bool) and then != labelled:
+        ways = ("by fuzzy c-means", "by labels")
+        warnings.warn(
+            f"least_squares: tissues were found {ways[then]} in the fit, and {ways[labelled]} here:"
+            " their means differ",
+            MriprepWarning,
+            stacklevel=4,
+        )
