@@ -100,7 +100,7 @@ def by_spline(sample: npt.NDArray[np.floating]) -> tuple[Doubles, Doubles]:
     half = np.linalg.solve(r.T, rough.T)
     penalty, turn = np.linalg.eigh(half @ half.T)
     q = q @ turn
-    z = q.T @ counts
+    z = (q * counts[:, None]).sum(axis=0)  # not by a library whose threads may change the sum
     penalty, free = np.maximum(penalty[2:], 0), z[2:]  # lines are not penalised
     rest = float(counts @ counts - z @ z)
     scale = 1 / penalty.mean()

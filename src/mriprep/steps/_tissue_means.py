@@ -74,17 +74,18 @@ def fuzzy_centres(sample: npt.NDArray[np.floating], classes: int = 3) -> tuple[D
     x = np.bincount(place, values, _BINS)[full] / counts[full]
     counts = counts[full]
     share = (np.cumsum(counts) - counts / 2) / counts.sum()
+    # Sums are NumPy's own here: those of a matrix library may depend on its threads.
     centres = np.interp((np.arange(classes) + 0.5) / classes, share, x)
     for _ in range(500):
         weight = _membership(x, centres) ** 2 * counts
-        moved = (weight @ x) / np.maximum(weight.sum(axis=1), 1e-300)
+        moved = (weight * x).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-300)
         done = np.abs(moved - centres).max() < 1e-7
         centres = moved
         if done:
             break
     centres = np.sort(centres)
     weight = _membership(x, centres) * counts
-    means = (weight @ x) / weight.sum(axis=1)
+    means = (weight * x).sum(axis=1) / weight.sum(axis=1)
     return low + (high - low) * centres, low + (high - low) * means
 
 

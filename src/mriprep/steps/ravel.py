@@ -311,6 +311,7 @@ def ravel(image: Image, within: Within = None, *, state: StateFile) -> Image:
     )
     result: FloatImage = ((values - mean) / deviation).astype(np.float32)
     brain = result[mask].astype(np.float64)
-    z = (brain[found["controls"]] - found["mean"]) @ found["loadings"]
+    apart = brain[found["controls"]] - found["mean"]
+    z = (apart[:, None] * found["loadings"]).sum(axis=0)
     result[mask] = brain - found["maps"] @ z
     return image.replace(result)
