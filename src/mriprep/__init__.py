@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .api import Pipeline, Run, SessionRun, bias_field, read_transform, recipe, write
 from .api_cohort import cohort, report
@@ -41,6 +41,10 @@ from .intake import read, read_case
 
 #: Loaded when they are first asked for.
 _FITTING = ("State", "fit", "read_state")
+if TYPE_CHECKING:
+    from .export.exporting import export
+else:
+    from . import export  # a package that is called like the function
 
 __version__ = importlib.metadata.version("mriprep")
 
@@ -66,6 +70,7 @@ __all__ = [
     "apply",
     "bias_field",
     "cohort",
+    "export",
     "read",
     "read_case",
     "read_transform",

@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = {
     "torch", "itk", "SimpleITK", "nibabel", "scipy", "numba", "nilearn", "pydantic", "matplotlib",
-    "pydicom", "rich", "yaml", "jinja2",
+    "pydicom", "rich", "yaml", "jinja2", "zarr", "h5py", "monai", "torchio",
 }  # fmt: skip
 
 
@@ -28,12 +28,14 @@ def loaded(code: str) -> set[str]:
     [
         "import mriprep",
         "import mriprep; dir(mriprep)",
+        "import mriprep.export.torchio, mriprep.export.nnunet",
         "import mriprep.cli",
         "import mriprep.cli.pipeline, mriprep.cli.look, mriprep.cli.step_commands",
         "import mriprep; mriprep.zscore, mriprep.resample, mriprep.register, mriprep.skullstrip",
         "import mriprep.cli\ntry: mriprep.cli.main(['--help'])\nexcept SystemExit: pass",
         "import mriprep.cli\ntry: mriprep.cli.main(['n4', '--help'])\nexcept SystemExit: pass",
         "import mriprep.cli\ntry: mriprep.cli.main(['run', '--help'])\nexcept SystemExit: pass",
+        "import mriprep.cli\ntry: mriprep.cli.main(['export', '--help'])\nexcept SystemExit: pass",
     ],
 )
 def test_nothing_heavy_is_loaded(code):

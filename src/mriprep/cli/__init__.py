@@ -26,6 +26,9 @@ _BACK = {
     "restore": "mriprep.cli.back:restore",
     "apply": "mriprep.cli.back:apply",
 }
+_DATA_SETS = {
+    "export": "mriprep.cli.export:export",
+}
 _LOOKING = {
     "report": "mriprep.cli.report:report",
     "view": "mriprep.cli.view:view",
@@ -42,10 +45,10 @@ class _Commands(click.Group):
     """Commands by name, loaded when they are called; steps are made from their declarations."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_PIPELINES, *_BACK, *_LOOKING, *declare.names()]
+        return [*_PIPELINES, *_DATA_SETS, *_BACK, *_LOOKING, *declare.names()]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        where = {**_PIPELINES, **_BACK, **_LOOKING}.get(name)
+        where = {**_PIPELINES, **_DATA_SETS, **_BACK, **_LOOKING}.get(name)
         if where:
             import importlib
 
@@ -72,6 +75,7 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, Sequence[str]] = {
             "Pipelines": list(_PIPELINES),
+            "Data sets": list(_DATA_SETS),
             "The way back": list(_BACK),
             "Looking": list(_LOOKING),
             "Steps (each also an entry of recipes, and a function of the Python package)": list(

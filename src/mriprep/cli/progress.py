@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -133,3 +133,45 @@ def _about(seconds: float) -> str:
     if seconds < 40:
         return "some ten seconds"
     return "about a minute" if seconds < 80 else "some minutes"
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str, int, int], None]]:
+    """A listener for work on many cases: told what is begun, its number, how many there are.
+
+    In a terminal a bar; elsewhere a plain line at every tenth of the way.
+    """
+    if not sys.stderr.isatty():
+        yield _tenths()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def listen(what: str, number: int, total: int) -> None:
+            bar.update(task, completed=number - 1, total=total, description=what)
+
+        yield listen
+
+
+def _tenths() -> Callable[[str, int, int], None]:
+    last = time.monotonic()
+
+    def listen(what: str, number: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        # What is over in a moment needs no lines.
+        if number % max(1, total // 10) == 0 and now - last > _LONG:
+            click.echo(f"[{number}/{total}] {what}", err=True)
+            last = now
+
+    return listen

@@ -1,0 +1,149 @@
+"""``export``: what a run made, as a data set of a training framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mriprep.core import InputError
+
+_PATH = click.Path(path_type=Path)
+_HELP = {"help_option_names": ["-h", "--help"]}
+_SHOWN = 10
+
+
+@click.command(context_settings=_HELP, short_help="A data set for nnU-Net, MONAI, TorchIO, ...")
+@click.argument("out", type=_PATH, metavar="OUT")
+@click.option(
+    "--to",
+    required=True,
+    metavar="FORMAT",
+    help="nnunet, monai, torchio, zarr, hdf5 or webdataset.",
+)
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=_PATH,
+    metavar="DIR",
+    help="A folder that is empty or not there yet; for nnunet also nnUNet_raw itself.",
+)
+@click.option(
+    "--contrasts",
+    metavar="T1w,FLAIR",
+    help="The channels, in this order; all contrasts by default. Cases that lack one are left out.",
+)
+@click.option(
+    "--labels",
+    metavar="NAME",
+    help="Which labels: given (they came with the scans), brain, tissues, ... as in"
+    " _desc-NAME_dseg and _desc-NAME_mask; none. Default: those that came with the scans,"
+    " or the only ones there are.",
+)
+@click.option(
+    "--label-name",
+    "label_names",
+    multiple=True,
+    metavar="1=lesion",
+    help="What a value of the labels means; may be repeated.",
+)
+@click.option(
+    "--all/--exclude-failed",
+    "everything",
+    default=False,
+    help="Take cases whose quality or rating is 'fail' too; they are left out by default.",
+)
+@click.option(
+    "--fold",
+    type=click.IntRange(min=0),
+    metavar="K",
+    help="Only this fold of OUT/splits.tsv: needed where a normaliser was fitted on its"
+    " training part.",
+)
+@click.option(
+    "--link",
+    type=click.Choice(["hard", "symbolic"]),
+    help="nnunet, monai, torchio: link image files instead of copying them.",
+)
+@click.option(
+    "--fact",
+    "facts",
+    multiple=True,
+    metavar="NAME",
+    help="A fact to take along beyond age, sex, site and scanner; may be repeated.",
+)
+@click.option("--force", is_flag=True, help="Replace an earlier export in DIR, whole.")
+@click.option("--name", metavar="NAME", help="nnunet: the data set's name.  [mriprep]")
+@click.option("--number", type=click.IntRange(1, 999), help="nnunet: its number.  [501]")
+@click.option(
+    "--chunk",
+    type=click.IntRange(8, 256),
+    metavar="VOXELS",
+    help="zarr, hdf5: edge of a chunk.  [zarr 64, hdf5 32]",
+)
+@click.option(
+    "--compress/--no-compress",
+    default=None,
+    help="zarr, hdf5: smaller, or faster to read.  [zarr yes, hdf5 no]",
+)
+@click.option("--shard-mb", type=click.FloatRange(min=0, min_open=True),
+              help="webdataset: about how large a shard may become.  [512]")  # fmt: skip
+def export(out: Path, **given: Any) -> int:
+    """Export what `mriprep run` wrote to OUT, for training.
+
+    \b
+      mriprep export out/ --to nnunet --output nnUNet_raw --number 501 --name Lesions --link hard
+      mriprep export out/ --to monai --output lists/ --contrasts T1w,FLAIR --labels tissues
+      mriprep export out/ --to zarr --output patches/             # random patches, fast
+      mriprep export out/ --to torchio --output subjects/ --labels brain --all
+
+    Images, masks and labels of a case must lie on one grid, which is checked before anything is
+    written. Folds come from OUT/splits.tsv (`mriprep split`). What is left out is printed, and is
+    in DIR/export.json with the record that each image comes from. DIR appears whole or not at
+    all. docs/exports.md shows how each format is loaded.
+    """  # noqa: D301
+    from mriprep.cli.progress import counting
+    from mriprep.export import FORMATS
+    from mriprep.export import export as work
+
+    named = _names(given["label_names"])
+    contrasts = given["contrasts"]
+    with counting() as progress:
+        done = work(
+            out,
+            to=given["to"],
+            output=given["output"],
+            contrasts=[c.strip() for c in contrasts.split(",")] if contrasts else None,
+            labels=given["labels"],
+            passed_only=not given["everything"],
+            fold=given["fold"],
+            link=given["link"],
+            facts=given["facts"],
+            label_names=named,
+            replace=given["force"],
+            progress=progress,
+            **{o: given[o] for o in sorted({o for f in FORMATS.values() for o in f.options})},
+        )
+    for gone in done.left[:_SHOWN]:
+        click.secho("left out: ", fg="yellow", nl=False, err=True)
+        click.echo(f"{gone.case}: {gone.why}", err=True)
+    if len(done.left) > _SHOWN:
+        click.echo(f"and {len(done.left) - _SHOWN} more: see export.json", err=True)
+    for note in done.notes:
+        click.secho("note: ", fg="yellow", nl=False, err=True)
+        click.echo(note, err=True)
+    click.echo(f"{done.cases} case{'s' if done.cases != 1 else ''}: {done.folder}")
+    return 0
+
+
+def _names(pairs: tuple[str, ...]) -> dict[int, str]:
+    """Names of labels by value."""
+    found = {}
+    for pair in pairs:
+        value, _, name = pair.partition("=")
+        if not value.strip().isdigit() or not name.strip():
+            raise InputError(f"'{pair}' names no label", hint="for instance --label-name 1=lesion")
+        found[int(value)] = name.strip()
+    return found

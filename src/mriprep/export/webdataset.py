@@ -1,0 +1,117 @@
+"""WebDataset: tar shards that are read from one end to the other, from a disk or a bucket.
+
+A sample is the members of one key: ``sub-01.image.npy`` (C, X, Y, Z), ``sub-01.labels.npy``,
+``sub-01.mask.npy`` (X, Y, Z), ``sub-01.json``. Shards hold cases of one fold, or of the test
+part: a fold's training part is the shards of all others.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mriprep.core import InputError
+
+from . import words
+from .arrays import Arrays, about_changed, each
+from .collect import Item
+from .output import Written
+from .selection import Progress, Selection
+
+#: A shard is closed when it holds more than this, megabytes.
+SHARD_MB = 512
+
+
+def write(
+    selection: Selection,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    shard_mb: float = SHARD_MB,
+) -> Written:
+    """Write the shards; the same data set gives the same bytes."""
+    if shard_mb <= 0:
+        raise InputError(f"shards of {shard_mb} MB", hint="give a number above 0")
+    groups = dict(_groups(selection))
+    order = {c: n for n, c in enumerate(c for cases in groups.values() for c in cases)}
+    inside = {c: group for group, cases in groups.items() for c in cases}
+    sorted_ = replace(selection, items=tuple(sorted(selection.items, key=lambda i: order[i.case])))
+    cases: dict[str, Any] = {}
+    changed = {}
+    shards: dict[str, list[str]] = {}
+    filled = 0
+    for item, arrays in each(sorted_, progress):
+        names = shards.setdefault(inside[item.case], [])
+        if not names or filled > shard_mb * 1e6:
+            names.append(f"{inside[item.case]}-{len(names):06d}.tar")
+            filled = 0
+        with tarfile.open(folder / names[-1], "a", format=tarfile.PAX_FORMAT) as tar:
+            filled += _add(tar, selection, item, arrays)
+        cases[item.case] = {"files": names[-1], "voxels_sha256": arrays.hashes}
+        changed[item.case] = arrays.changed
+    readme = words.opening(selection, "WebDataset shards") + _README
+    return Written(selection, {"shards": shards}, cases, readme, about_changed(changed))
+
+
+_README = """\
+    import webdataset as wds
+
+    shards = "fold1-{000000..000002}.tar"          # export.json lists them: `shards`
+    data = wds.WebDataset(shards, shardshuffle=False).decode().to_tuple("image.npy", "labels.npy", "json")
+
+fold0-... holds the cases that validate in fold 0, and so on: train on the shards of the other
+folds. all-... (or train-...) are cases of no fold, test-... the test part. Members are NPY and JSON; without
+webdataset, tarfile and numpy read them.
+"""
+
+
+def _groups(selection: Selection) -> Iterator[tuple[str, Sequence[str]]]:
+    """Names of shards, and the cases that they hold."""
+    splits, folds = selection.splits, selection.folds
+    if splits is None:
+        yield "all", [i.case for i in selection.items]
+        return
+    if len(folds) < splits.folds:  # one fold alone: all that does not validate in it trains
+        yield "train", splits.train(folds[0])
+    else:
+        held = {*splits.test}
+        yield "all", [c for c, f in splits.fold.items() if f is None and c not in held]
+    for fold in folds:
+        yield f"fold{fold}", splits.val(fold)
+    yield "test", splits.test
+
+
+def _add(tar: tarfile.TarFile, selection: Selection, item: Item, arrays: Arrays) -> int:
+    """Add a case's members; how many bytes they take."""
+    about = {
+        "case": item.case,
+        "subject": item.subject,
+        **selection.split_of(item),
+        "contrasts": list(selection.contrasts),
+        "affine_ras": arrays.affine.tolist(),
+        "facts": selection.facts_of(item),
+        "voxels_sha256": dict(arrays.hashes),
+    }
+    members = {"image.npy": _npy(arrays.image)}
+    members |= {f"{n}.npy": _npy(data) for n, data in arrays.companions.items()}
+    members["json"] = json.dumps(about, sort_keys=True).encode()
+    for name, content in members.items():
+        entry = tarfile.TarInfo(f"{item.case}.{name}")  # mtime 0, no owner: equal bytes
+        entry.size = len(content)
+        entry.mode = 0o644
+        tar.addfile(entry, io.BytesIO(content))
+    return sum(map(len, members.values()))
+
+
+def _npy(data: npt.NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, data, allow_pickle=False)
+    return stream.getvalue()

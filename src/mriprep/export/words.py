@@ -1,0 +1,31 @@
+"""What an export's ``README.txt`` says, whatever the format."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from .selection import Selection
+
+
+def opening(selection: Selection, title: str) -> str:
+    """The first lines: what it is, of what, with which labels and folds."""
+    lines = [
+        f"{title}, written by mriprep {version('mriprep')}",
+        "",
+        f"{len(selection.items)} cases; channels: {', '.join(selection.contrasts)}.",
+        "Images, masks and labels of a case lie on one grid.",
+    ]
+    if selection.labels:
+        names = ", ".join(f"{v} {n}" for v, n in sorted(selection.label_names.items()))
+        lines.append(f"Labels: {selection.labels}{f' ({names})' if names else ''}.")
+    if selection.splits is not None:
+        held = len(selection.splits.test)
+        lines.append(
+            f"Folds: {', '.join(map(str, selection.folds)) or 'none'}; {held} cases are kept for the test."
+        )
+    else:
+        lines.append("No folds: there was no splits.tsv.")
+    lines += [f"Fitted: {s.kind}{f', on {s.split}' if s.split else ''}." for s in selection.states]
+    if selection.left:
+        lines.append(f"{len(selection.left)} cases were left out: see export.json.")
+    return "\n".join([*lines, "export.json says of every case from which record it comes.", "", ""])

@@ -1,0 +1,479 @@
+"""Exports: the same voxels in every format, whole or not at all, nothing foreign overwritten."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tarfile
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+import mriprep as mp
+import mriprep.export as exports
+from exported import edit, make, record, split
+from mriprep.core import EngineMissing, GeometryError, InputError, OutputError, Volume
+from mriprep.export import exporting
+from mriprep.io.images import read_image
+from mriprep.record import voxel_hash
+
+CASES = ("sub-01", "sub-02", "sub-03", "sub-04")
+FOLDS = [("sub-01", 0), ("sub-02", 1), ("sub-03", 1), ("sub-04", None)]
+CONTRASTS = ("T1w", "FLAIR")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """Four cases, two folds, one case for the test; labels 0, 1, 2."""
+    return split(make(tmp_path_factory.mktemp("out"), CASES, values=(0, 1, 2)), FOLDS)
+
+
+@pytest.fixture(scope="module")
+def done(out, tmp_path_factory):
+    """Every format, written once."""
+    folder = tmp_path_factory.mktemp("done")
+    return {to: mp.export(out, to=to, output=folder / to) for to in exports.FORMATS}
+
+
+@pytest.fixture
+def own(out, tmp_path):
+    """An output folder that a test may change."""
+    return shutil.copytree(out, tmp_path / "out")
+
+
+def files(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def tree(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
+
+
+def note(done):
+    return json.loads((done.folder / "export.json").read_text())
+
+
+# -- the same voxels ---------------------------------------------------------------------------
+
+
+def truth(out):
+    """Hashes of what a run wrote, by case and part."""
+    found = {}
+    for item in exports.collect(out):
+        found[item.case] = {c: voxel_hash(read_image(p)) for c, p in item.images.items()}
+        found[item.case]["labels"] = voxel_hash(read_image(item.labels, role="labels"))
+        found[item.case]["mask"] = voxel_hash(read_image(item.mask, role="mask"))
+    return found
+
+
+def hashes(image, labels, mask, affine):
+    volumes = dict(zip(CONTRASTS, (Volume(c, affine) for c in image), strict=True))
+    volumes |= {"labels": Volume(labels, affine, "labels"), "mask": Volume(mask, affine, "mask")}
+    return {n: voxel_hash(v) for n, v in volumes.items()}
+
+
+def from_files(images, labels, mask):
+    found = {c: voxel_hash(read_image(p)) for c, p in zip(CONTRASTS, images, strict=True)}
+    found["labels"] = voxel_hash(read_image(labels, role="labels"))
+    if mask:
+        found["mask"] = voxel_hash(read_image(mask, role="mask"))
+    return found
+
+
+def of_nnunet(folder, case):
+    part = "Ts" if case == "sub-04" else "Tr"
+    images = [folder / f"images{part}/{case}_000{n}.nii.gz" for n in (0, 1)]
+    return from_files(images, folder / f"labels{part}/{case}.nii.gz", None)
+
+
+def of_monai(folder, case):
+    rows = json.loads((folder / "datalist.json").read_text())
+    (row,) = [r for r in rows["training"] + rows["test"] if r["case"] == case]
+    return from_files(
+        [folder / p for p in row["image"]], folder / row["label"], folder / row["mask"]
+    )
+
+
+def of_torchio(folder, case):
+    rows = json.loads((folder / "subjects.json").read_text())["subjects"]
+    (row,) = [r for r in rows if r["case"] == case]
+    images = [folder / row["images"][c] for c in CONTRASTS]
+    return from_files(images, folder / row["labels"], folder / row["mask"])
+
+
+def of_zarr(folder, case):
+    group = zarr.open_group(str(folder / "dataset.zarr"), mode="r")[case]
+    inner = [group[f"labels/{n}/0"][...] for n in ("labels", "mask")]
+    return hashes(group["0"][...], *inner, group.attrs["mriprep"]["affine_ras"])
+
+
+def of_hdf5(folder, case):
+    with h5py.File(folder / "dataset.h5") as file:
+        arrays = [file[f"{case}/{n}"][...] for n in ("image", "labels", "mask")]
+        return hashes(*arrays, file[case].attrs["affine_ras"])
+
+
+def of_webdataset(folder, case):
+    for path in sorted(folder.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            if f"{case}.json" in tar.getnames():
+                about = json.load(tar.extractfile(f"{case}.json"))
+                arrays = [
+                    np.load(io.BytesIO(tar.extractfile(f"{case}.{n}.npy").read()))
+                    for n in ("image", "labels", "mask")
+                ]
+                return hashes(*arrays, about["affine_ras"])
+    raise AssertionError(f"{case} is in no shard")
+
+
+@pytest.mark.parametrize("to", list(exports.FORMATS))
+def test_every_format_holds_the_same_voxels(out, done, to):
+    read = globals()[f"of_{to}"]
+    for case, expected in truth(out).items():
+        found = read(done[to].folder, case)
+        if to == "nnunet":  # has no place for masks
+            assert found == {k: v for k, v in expected.items() if k != "mask"}
+        else:
+            assert found == expected
+
+
+@pytest.mark.parametrize("to", ["zarr", "hdf5", "webdataset"])
+def test_hashes_in_the_note_are_those_of_the_voxels(out, done, to):
+    assert {c: a["voxels_sha256"] for c, a in note(done[to])["cases"].items()} == truth(out)
+
+
+def test_the_hashes_are_those_of_the_records_too(out):
+    for case, found in truth(out).items():
+        for contrast in CONTRASTS:
+            about = json.loads(record(out, case, contrast).read_text())
+            assert about["output"]["voxels_sha256"] == found[contrast]
+
+
+# -- what stands beside ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to", list(exports.FORMATS))
+def test_the_note_says_what_came_from_where(done, to):
+    about = note(done[to])
+    assert about["format"] == to
+    assert set(about["cases"]) == set(CASES)
+    first = about["cases"]["sub-01"]
+    assert first["records"]["T1w"]["file"] == "sub-01_desc-preproc_T1w.json"
+    assert first["records"]["T1w"]["recipe"] == "small"
+    assert (first["split"], first["fold"]) == ("val", 0)
+    assert first["facts"] == {"age": 20.0, "sex": "F", "site": "A"}  # no diagnosis: not asked for
+    assert sorted([*about["files"], "export.json"]) == files(done[to].folder)
+    assert "README.txt" in about["files"]
+    assert "Folds: 0, 1; 1 cases are kept" in (done[to].folder / "README.txt").read_text()
+
+
+@pytest.mark.parametrize("to", list(exports.FORMATS))
+def test_no_paths_of_this_machine(done, out, to):
+    for name in files(done[to].folder):
+        if name.endswith((".json", ".txt")):
+            text = (done[to].folder / name).read_text()
+            assert str(out.parent) not in text, name
+
+
+def test_facts_that_are_asked_for_go_along(out, tmp_path):
+    done = mp.export(out, to="torchio", output=tmp_path / "x", facts=["diagnosis"])
+    assert note(done)["cases"]["sub-01"]["facts"]["diagnosis"] == "none"
+
+
+def test_what_is_left_out_is_told(own, tmp_path):
+    (own / "ratings.tsv").write_text("case\tcontrast\trating\trater\nsub-03\tT1w\tfail\ta\n")
+    done = mp.export(own, to="monai", output=tmp_path / "x")
+    assert [(x.case, x.why) for x in done.left] == [("sub-03", "was rated 'fail'")]
+    assert note(done)["left_out"] == [{"case": "sub-03", "why": "was rated 'fail'"}]
+    assert not [f for f in files(done.folder) if "sub-03" in f]
+    every = mp.export(own, to="monai", output=tmp_path / "y", passed_only=False)
+    assert every.cases == 4
+
+
+# -- nnU-Net -----------------------------------------------------------------------------------
+
+
+def test_nnunet_folder_and_folds(done):
+    folder = done["nnunet"].folder
+    assert folder.name == "Dataset501_mriprep"
+    about = json.loads((folder / "dataset.json").read_text())
+    assert about["channel_names"] == {"0": "T1w", "1": "FLAIR"}
+    assert about["labels"] == {"background": 0, "label_1": 1, "label_2": 2}
+    assert (about["numTraining"], about["file_ending"]) == (3, ".nii.gz")
+    folds = json.loads((folder / "splits_final.json").read_text())
+    assert folds == [
+        {"train": ["sub-02", "sub-03"], "val": ["sub-01"]},
+        {"train": ["sub-01"], "val": ["sub-02", "sub-03"]},
+    ]
+    assert [f for f in files(folder) if f.startswith("imagesTs")] == [
+        "imagesTs/sub-04_0000.nii.gz",
+        "imagesTs/sub-04_0001.nii.gz",
+    ]
+
+
+def test_labels_with_gaps_are_numbered_anew_and_it_is_told(tmp_path):
+    out = make(tmp_path / "out", ["sub-01", "sub-02"], ["T1w"], values=(0, 2, 7))
+    named = {2: "oedema", 7: "core"}
+    done = mp.export(out, to="nnunet", output=tmp_path / "Dataset007_Tumour", label_names=named)
+    assert done.folder.name == "Dataset007_Tumour"
+    about = json.loads((done.folder / "dataset.json").read_text())
+    assert about["labels"] == {"background": 0, "oedema": 1, "core": 2}
+    assert about["mriprep"]["label_values"] == {"0": 0, "2": 1, "7": 2}
+    assert note(done)["label_values"] == {"0": 0, "2": 1, "7": 2}
+    assert any("numbered anew" in n for n in done.notes)
+    old = read_image(out / "sub-01/anat/sub-01_dseg.nii.gz", role="labels")
+    new = read_image(done.folder / "labelsTr/sub-01.nii.gz", role="labels")
+    assert new.grid.matches(old.grid, 1e-4)
+    for before, now in ((0, 0), (2, 1), (7, 2)):
+        np.testing.assert_array_equal(old.data == before, new.data == now)
+
+
+def test_nnunet_wants_labels(own, tmp_path):
+    with pytest.raises(InputError, match="no case has any"):
+        mp.export(own, to="nnunet", output=tmp_path / "x", labels="none")
+    (own / "sub-02/anat/sub-02_dseg.nii.gz").unlink()
+    done = mp.export(own, to="nnunet", output=tmp_path / "x")
+    assert [(x.case, x.why) for x in done.left] == [("sub-02", "has no labels")]
+    assert json.loads((done.folder / "splits_final.json").read_text())[0]["train"] == ["sub-03"]
+
+
+def test_nnunet_takes_no_nan(own, tmp_path):
+    path = own / "sub-02/anat/sub-02_desc-preproc_T1w.nii.gz"
+    volume = read_image(path)
+    data = np.array(volume.data)
+    data[0, 0, 0] = np.nan
+    mp.write(volume.replace(data), path)
+    with (
+        pytest.warns(mp.MriprepWarning),
+        pytest.raises(InputError, match="sub-02: the T1w holds NaN"),
+    ):
+        mp.export(own, to="nnunet", output=tmp_path / "x")
+    assert not list(tmp_path.glob("*x*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "folder"), [("a b", None, "x"), (None, 0, "x"), ("b", 3, "Dataset002_a")]
+)
+def test_nnunet_names_are_checked(out, tmp_path, name, number, folder):
+    with pytest.raises(OutputError):
+        mp.export(out, to="nnunet", output=tmp_path / folder, name=name, number=number)
+
+
+# -- one fold, fitted states -------------------------------------------------------------------
+
+
+def test_one_fold_alone(own, tmp_path):
+    state = {"kind": "nyul", "fitted_on": {"cases": ["sub-02", "sub-03"], "split": "train fold 0"}}
+    for path in own.glob("*/anat/*_desc-preproc_*.json"):
+        edit(path, states={"nyul": state})
+    for to in exports.FORMATS:
+        with pytest.raises(InputError, match="validated in fold 1"):
+            mp.export(own, to=to, output=tmp_path / to)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    nnunet = mp.export(own, to="nnunet", output=tmp_path / "n", fold=0).folder
+    assert len(json.loads((nnunet / "splits_final.json").read_text())) == 1
+    monai = mp.export(own, to="monai", output=tmp_path / "m", fold=0).folder
+    assert sorted(p.name for p in monai.glob("*.json")) == ["export.json", "fold-0.json"]
+    shards = mp.export(own, to="webdataset", output=tmp_path / "w", fold=0)
+    assert note(shards)["shards"] == {
+        "train": ["train-000000.tar"],
+        "fold0": ["fold0-000000.tar"],
+        "test": ["test-000000.tar"],
+    }
+    assert note(shards)["states"] == [{"kind": "nyul", "split": "train fold 0", "fitted_on": 2}]
+
+
+def test_without_a_split_it_says_how_to_make_one(own, tmp_path):
+    (own / "splits.tsv").unlink()
+    for to in exports.FORMATS:
+        done = mp.export(own, to=to, output=tmp_path / to)
+        assert any("mriprep split OUT" in n for n in done.notes), to
+        assert "split" not in note(done)["cases"]["sub-01"]
+    with pytest.raises(InputError, match="no split"):
+        mp.export(own, to="zarr", output=tmp_path / "y", fold=0)
+
+
+# -- zarr, HDF5, WebDataset --------------------------------------------------------------------
+
+
+def test_ome_zarr_metadata(done, out):
+    root = zarr.open_group(str(done["zarr"].folder / "dataset.zarr"), mode="r")
+    group = root["sub-01"]
+    (scale,) = group.attrs["ome"]["multiscales"]
+    assert group.attrs["ome"]["version"] == "0.5"
+    assert [a["name"] for a in scale["axes"]] == ["c", "x", "y", "z"]
+    (data,) = scale["datasets"]
+    (first,) = data["coordinateTransformations"]  # oblique: no translation could be right
+    assert first["type"] == "scale"
+    np.testing.assert_allclose(first["scale"], [1, 1, 1.25, 2], atol=1e-6)
+    assert group["labels"].attrs["ome"]["labels"] == ["labels", "mask"]
+    assert [c["label"] for c in group.attrs["ome"]["omero"]["channels"]] == ["T1w", "FLAIR"]
+    array = group["0"]
+    assert array.shards == (2, 64, 64, 64)
+    assert array.chunks == (2, 64, 64, 64)
+    assert array.metadata.dimension_names == ("c", "x", "y", "z")
+
+
+def test_chunks_and_translation(tmp_path):
+    grid = mp.Grid((70, 40, 33), [[2, 0, 0, -10], [0, 2, 0, 5], [0, 0, 3, 7], [0, 0, 0, 1]])
+    from mriprep.export.arrays import Arrays
+    from mriprep.export.zarr import _array, _multiscale
+
+    group = zarr.create_group(store=str(tmp_path / "z"))
+    data = np.random.default_rng(0).normal(size=(1, *grid.shape)).astype(np.float32)
+    for compress in (True, False):
+        _array(group, f"a{compress}", data, 32, compress)
+        array = group[f"a{compress}"]
+        assert array.shards == (1, 96, 64, 64)
+        np.testing.assert_array_equal(array[:, 30:50, 3:39, 31:], data[:, 30:50, 3:39, 31:])
+    arrays = Arrays(data, {}, np.array(grid.affine), grid.spacing, {}, ())
+    steps = _multiscale(arrays, ("c", "x", "y", "z"), "a")["datasets"][0]
+    assert steps["coordinateTransformations"] == [
+        {"type": "scale", "scale": [1.0, 2.0, 2.0, 3.0]},
+        {"type": "translation", "translation": [0.0, -10.0, 5.0, 7.0]},
+    ]
+
+
+@pytest.mark.parametrize("to", ["zarr", "hdf5"])
+@pytest.mark.parametrize("compress", [True, False])
+def test_packed_or_not_voxels_are_the_same(out, tmp_path, to, compress):
+    done = mp.export(out, to=to, output=tmp_path / "x", compress=compress, chunk=16)
+    assert globals()[f"of_{to}"](done.folder, "sub-02") == truth(out)["sub-02"]
+
+
+@pytest.mark.parametrize("to", ["hdf5", "webdataset"])
+def test_the_same_data_set_is_the_same_bytes(out, done, tmp_path, to):
+    again = mp.export(out, to=to, output=tmp_path / "x").folder
+    names = [n for n in files(again) if n.endswith((".h5", ".tar"))]
+    assert names
+    for name in names:
+        assert (again / name).read_bytes() == (done[to].folder / name).read_bytes(), name
+
+
+def test_shards_hold_one_fold_each(done, out, tmp_path):
+    folder = done["webdataset"].folder
+    assert sorted(p.name for p in folder.glob("*.tar")) == [
+        "fold0-000000.tar",
+        "fold1-000000.tar",
+        "test-000000.tar",
+    ]
+    with tarfile.open(folder / "fold1-000000.tar") as tar:
+        assert [m.name for m in tar][:4] == [
+            "sub-02.image.npy",
+            "sub-02.labels.npy",
+            "sub-02.mask.npy",
+            "sub-02.json",
+        ]
+        assert {m.mtime for m in tar} == {0}
+        assert {(m.uid, m.uname) for m in tar} == {(0, "")}
+    small = mp.export(out, to="webdataset", output=tmp_path / "s", shard_mb=0.01).folder
+    assert len(list(small.glob("*.tar"))) == 4
+
+
+def test_changed_images_are_told(own, tmp_path):
+    path = own / "sub-02/anat/sub-02_desc-preproc_T1w.nii.gz"
+    volume = read_image(path)
+    mp.write(volume.replace(volume.data + 1), path)
+    done = mp.export(own, to="hdf5", output=tmp_path / "x")
+    assert any("changed after they were written" in n and "sub-02 (T1w)" in n for n in done.notes)
+
+
+# -- whole or not at all -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to", list(exports.FORMATS))
+def test_a_failure_leaves_nothing_behind(own, tmp_path, to, monkeypatch):
+    path = own / "sub-03/anat/sub-03_desc-preproc_FLAIR.nii.gz"
+    if exports.FORMATS[to].links:
+        monkeypatch.setattr(
+            "shutil.copyfile", lambda *_: (_ for _ in ()).throw(OSError(28, "full"))
+        )
+        expected = OutputError
+    else:
+        path.write_bytes(path.read_bytes()[:900])  # its header can still be read
+        expected = InputError
+    before = tree(tmp_path)
+    with pytest.raises(expected):
+        mp.export(own, to=to, output=tmp_path / "x" / "y")
+    assert tree(tmp_path) == before
+
+
+def test_grids_are_checked_before_anything_is_written(own, tmp_path):
+    other = make(tmp_path / "other", ["sub-03"], ["FLAIR"], shape=(20, 18, 14))
+    name = "sub-03/anat/sub-03_desc-preproc_FLAIR.nii.gz"
+    shutil.copy(other / name, own / name)
+    for to in exports.FORMATS:
+        with pytest.raises(GeometryError, match="sub-03"):
+            mp.export(own, to=to, output=tmp_path / to)
+        assert not (tmp_path / to).exists()
+
+
+def test_foreign_folders_are_left_alone(out, tmp_path):
+    target = tmp_path / "x"
+    target.mkdir()
+    mp.export(out, to="monai", output=target)  # empty: welcome
+    with pytest.raises(OutputError, match="there is an export"):
+        mp.export(out, to="monai", output=target)
+    mp.export(out, to="hdf5", output=target, replace=True)
+    assert files(target) == ["README.txt", "dataset.h5", "export.json"]
+    (target / "my-model.pt").write_text("a week of training")
+    with pytest.raises(OutputError, match=r"no part of the export: my-model.pt"):
+        mp.export(out, to="hdf5", output=target, replace=True)
+    (target / "export.json").unlink()
+    with pytest.raises(OutputError, match="did not write"):
+        mp.export(out, to="hdf5", output=target, replace=True)
+    assert (target / "my-model.pt").read_text() == "a week of training"
+    with pytest.raises(OutputError, match="a file or a link"):
+        mp.export(out, to="hdf5", output=target / "my-model.pt")
+    with pytest.raises(InputError, match="OUT itself"):
+        mp.export(out, to="hdf5", output=out)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("to", ["nnunet", "monai", "torchio"])
+def test_links(out, tmp_path, to):
+    source = out / "sub-01/anat/sub-01_desc-preproc_T1w.nii.gz"
+    for link in ("hard", "symbolic"):
+        folder = mp.export(out, to=to, output=tmp_path / link, link=link).folder
+        (name,) = [
+            n for n in files(folder) if n.endswith(("sub-01_T1w.nii.gz", "sub-01_0000.nii.gz"))
+        ]
+        assert os.path.samefile(folder / name, source)
+        assert (folder / name).is_symlink() == (link == "symbolic")
+
+
+def test_links_that_cannot_be_made_are_told(out, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(18, "other disk")))
+    with pytest.raises(OutputError, match=r"cannot be linked \(hard\)"):
+        mp.export(out, to="monai", output=tmp_path / "x", link="hard")
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"to": "nnunett"}, InputError, "did you mean 'nnunet'"),
+        ({"to": "zarr", "link": "hard"}, InputError, "nothing to link"),
+        ({"to": "monai", "link": "soft"}, InputError, "no way to link"),
+        ({"to": "monai", "chunk": 32}, InputError, "monai takes no 'chunk'"),
+        ({"to": "monai", "chunks": 32}, InputError, "no option 'chunks'"),
+        ({"to": "zarr", "chunk": 4}, InputError, "chunks of 4 voxels"),
+        ({"to": "webdataset", "shard_mb": 0}, InputError, "above 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(out, tmp_path, options, error, message):
+    with pytest.raises(error) as caught:
+        mp.export(out, output=tmp_path / "x", **options)
+    assert message in str(caught.value)
+    assert not (tmp_path / "x").exists()
+
+
+def test_missing_packages_are_named(out, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(EngineMissing, match="needs the package zarr") as error:
+        mp.export(out, to="zarr", output=tmp_path / "x")
+    assert "mriprep[export]" in error.value.hint
