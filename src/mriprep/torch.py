@@ -15,8 +15,9 @@ import torch
 
 from mriprep.core import InputError
 
+from .export.shards import Window
 from .export.splits import PARTS
-from .export.stores import Window, facts_alike, open_store
+from .export.stores import facts_alike, open_store
 
 if TYPE_CHECKING:
 

@@ -16,9 +16,8 @@ from mriprep.io.images import read_grid, read_image
 from . import hdf5, output, zarr
 from . import splits as splitting
 from .selection import Selection, prepare
+from .shards import ShardedArray, Window, attributes
 from .splits import Splits, check_fold
-
-Window = tuple[slice, slice, slice]
 
 
 class Store(Protocol):
@@ -146,7 +145,7 @@ class _Export:
         self.contrasts = tuple(note["contrasts"])
         parted = {c: a for c, a in self.about.items() if "split" in a}
         self.splits = Splits.from_dict(parted) if parted else None
-        self._opened: tuple[int, Any] | None = None
+        self._grids: dict[str, Grid] = {}
 
     def facts(self, case: str) -> Mapping[str, Any]:
         """What is known of a case."""
@@ -158,53 +157,32 @@ class _Export:
         there = self.about[case]["voxels_sha256"]
         return ("image", *(n for n in ("labels", "mask") if n in there))
 
-    @property
-    def root(self) -> Any:
-        """The opened store; a worker opens its own, because open files do not survive a fork."""
-        if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), self._open())
-        return self._opened[1]
-
-    def _open(self) -> Any:
-        raise NotImplementedError
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
-
 
 class ZarrStore(_Export):
     """An export to zarr."""
 
     def __init__(self, folder: Path, note: Mapping[str, Any]) -> None:
-        super().__init__(folder, note, "zarr")
-        self._arrays: dict[tuple[int, str, str], Any] = {}
+        super().__init__(folder, note, "numcodecs")
+        self._arrays: dict[tuple[str, str], ShardedArray] = {}
 
-    def _open(self) -> Any:
-        import zarr as library
-
-        return library.open_group(str(self.folder / zarr.STORE), mode="r")
-
-    def _array(self, case: str, part: str) -> Any:
-        key = (os.getpid(), case, part)
-        if key not in self._arrays:  # opening one reads its metadata
+    def _array(self, case: str, part: str) -> ShardedArray:
+        if (case, part) not in self._arrays:  # opening one reads its metadata
             inner = "0" if part == "image" else f"labels/{part}/0"
-            self._arrays[key] = self.root[f"{case}/{inner}"]
-        return self._arrays[key]
+            self._arrays[case, part] = ShardedArray(self.folder / zarr.STORE / case / inner)
+        return self._arrays[case, part]
 
     def grid(self, case: str) -> Grid:
         """Where its voxels lie."""
-        shape = self._array(case, "image").shape[1:]
-        return Grid(shape, self.root[case].attrs["mriprep"]["affine_ras"])
+        if case not in self._grids:
+            about = attributes(self.folder / zarr.STORE / case)
+            x, y, z = self._array(case, "image").space
+            self._grids[case] = Grid((x, y, z), about["mriprep"]["affine_ras"])
+        return self._grids[case]
 
     def read(self, case: str, part: str, window: Window | None) -> npt.NDArray[Any]:
         """An array (C, X, Y, Z)."""
-        array, at = self._array(case, part), window or (slice(None),) * 3
-        if part == "image":
-            return np.asarray(array[(slice(None), *at)])
-        return np.asarray(array[at])[None]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_arrays": {}}
+        data = self._array(case, part).read(window)
+        return data if part == "image" else data[None]
 
 
 class Hdf5Store(_Export):
@@ -212,23 +190,33 @@ class Hdf5Store(_Export):
 
     def __init__(self, folder: Path, note: Mapping[str, Any]) -> None:
         super().__init__(folder, note, "h5py")
+        self._opened: tuple[int, Any] | None = None
 
-    def _open(self) -> Any:
-        import h5py
+    @property
+    def _file(self) -> Any:
+        """The file; each process opens its own, because open ones do not survive a fork."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            import h5py
 
-        return h5py.File(self.folder / hdf5.FILE, "r")
+            self._opened = (os.getpid(), h5py.File(self.folder / hdf5.FILE, "r"))
+        return self._opened[1]
 
     def grid(self, case: str) -> Grid:
         """Where its voxels lie."""
-        group = self.root[case]
-        return Grid(group["image"].shape[1:], group.attrs["affine_ras"])
+        if case not in self._grids:
+            group = self._file[case]
+            self._grids[case] = Grid(group["image"].shape[1:], group.attrs["affine_ras"])
+        return self._grids[case]
 
     def read(self, case: str, part: str, window: Window | None) -> npt.NDArray[Any]:
         """An array (C, X, Y, Z)."""
-        array, at = self.root[f"{case}/{part}"], window or (slice(None),) * 3
+        array, at = self._file[f"{case}/{part}"], window or (slice(None),) * 3
         if part == "image":
             return np.asarray(array[(slice(None), *at)])
         return np.asarray(array[at])[None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
 
 
 def facts_alike(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -129,8 +129,9 @@ def _array(group: Any, name: str, data: npt.NDArray[Any], chunk: int, compress: 
         dtype=data.dtype,
         chunks=(*channels, chunk, chunk, chunk),
         shards=(*channels, *shards),
-        # LZ4, which is read faster than a disk gives; shuffled, which makes floats smaller.
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle") if compress else None,
+        # LZ4, which is read faster than a disk gives; shuffled bytes would be hardly smaller.
+        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="noshuffle") if compress else None,
+        fill_value=0,
         dimension_names=[*("c",) * len(channels), "x", "y", "z"],
     )
     array[...] = data
