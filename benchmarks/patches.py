@@ -31,13 +31,14 @@ RECIPE = {
 
 
 def phantoms(folder: Path, number: int) -> Path:
-    """Whole heads at 1 mm with their tissues as labels."""
+    """Whole heads at 1 mm."""
     from mriprep.phantom import head
 
     for seed in range(number):
-        drawn = head("T1w", spacing=1.0, seed=seed, rotation=(2.0 * seed, 0, 3.0))
+        drawn = head("T1w", spacing=1.0, seed=seed, rotation=(2.0 * seed, 0, 3.0), labels=False)
         scan = drawn.image.replace(contrast="T1w")
-        mp.recipe(RECIPE)(scan, labels=drawn.labels, name=f"sub-{seed + 1:02d}").write(folder)
+        case = mp.Case(f"sub-{seed + 1:02d}", {"T1w": scan})
+        mp.recipe(RECIPE)(case).write(folder)
     return folder
 
 
