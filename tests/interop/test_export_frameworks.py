@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,16 @@ def test_monai_one_channel_is_a_file(out, tmp_path):
     assert {r["image"] for r in rows} == {
         str(folder / f"images/{case}_T1w.nii.gz") for case in ("sub-01", "sub-02", "sub-03")
     }
+
+
+def test_monai_as_the_docs_have_it(out, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^## MONAI.*?^```python\n(.*?)^```", page, flags=re.DOTALL | re.M)
+    mp.export(out, to="monai", output=tmp_path / "monai")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "snippet"}
+    exec(compile(code, "MONAI", "exec"), names)
+    assert names["batch"]["image"].shape == (2, 2, 22, 18, 14)
 
 
 @pytest.mark.parametrize("saved", [False, True])

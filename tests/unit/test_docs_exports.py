@@ -41,7 +41,12 @@ def home(tmp_path_factory):
     return home
 
 
-@pytest.mark.parametrize("title", [t for t, text in SECTIONS.items() if blocks("python", text)])
+#: MONAI takes long to load: its snippet runs beside MONAI's other tests (tests/interop).
+ELSEWHERE = ("MONAI",)
+TITLES = [t for t, text in SECTIONS.items() if blocks("python", text) and t not in ELSEWHERE]
+
+
+@pytest.mark.parametrize("title", TITLES)
 def test_snippets_run(home, title, monkeypatch):
     monkeypatch.chdir(home)
     for code in blocks("python", SECTIONS[title]):

@@ -143,6 +143,15 @@ def test_damaged_records_are_refused(out, content):
         exports.collect(out)
 
 
+@pytest.mark.parametrize(
+    "change", [{"case": "../../sub-03"}, {"contrast": "a/b"}, {"output": None}]
+)
+def test_records_that_name_paths_are_refused(out, change):
+    edit(record(out, "sub-03"), **change)
+    with pytest.raises(InputError, match="not the record of an image"):
+        exports.collect(out)
+
+
 def test_folders_without_outputs_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no preprocessed image"):
         exports.collect(tmp_path)
@@ -243,7 +252,7 @@ def test_states_of_the_training_part_pass_for_their_fold(out, form):
     split(out, FOLDS)
     fitted(out, ["sub-02", voxels(out, "sub-03")], form)
     (state,) = selection.prepare(out, fold=0).states
-    assert (state.kind, len(state.seen)) == ("nyul", 2)
+    assert (state.kind, state.number, state.split) == ("nyul", 2, "train fold 0")
     with pytest.raises(InputError, match="validated in fold 1: sub-02, sub-03") as error:
         selection.prepare(out)
     assert "--fold N" in error.value.hint
@@ -253,11 +262,16 @@ def test_states_of_the_training_part_pass_for_their_fold(out, form):
     ("case", "message"),
     [("sub-01", "validated in fold 0: sub-01"), ("sub-04", "test part: sub-04")],
 )
-@pytest.mark.parametrize("by", ["name", "voxels", "entry"])
+@pytest.mark.parametrize("by", ["name", "session", "voxels", "entry"])
 def test_states_that_have_seen_too_much_are_refused(out, case, message, by):
     split(out, FOLDS)
     seen = voxels(out, case)
-    seen = {"name": case, "voxels": seen, "entry": {"case": "x", "voxels_sha256": seen}}[by]
+    seen = {
+        "name": case,
+        "session": f"{case}_ses-9",  # somebody's other session
+        "voxels": seen,
+        "entry": {"case": "image-1", "sha256": seen},
+    }[by]
     fitted(out, ["sub-02", "sub-03", seen])
     with pytest.raises(InputError, match=f"state of nyul was fitted .* {message}"):
         selection.prepare(out, fold=0)
@@ -265,7 +279,7 @@ def test_states_that_have_seen_too_much_are_refused(out, case, message, by):
 
 def test_the_hash_within_the_state_itself_is_no_sign(out):
     split(out, FOLDS)
-    fitted(out, [{"case": "sub-02", "voxels_sha256": "0" * 64}])
+    fitted(out, [{"case": "sub-02", "voxels_sha256": voxels(out, "sub-02")}])
     assert selection.prepare(out, fold=0).states
 
 

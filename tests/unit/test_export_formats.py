@@ -18,6 +18,7 @@ import mriprep.export as exports
 from exported import edit, make, record, split
 from mriprep.core import EngineMissing, GeometryError, InputError, OutputError, Volume
 from mriprep.export import exporting
+from mriprep.io.hashes import file_hash
 from mriprep.io.images import read_image
 from mriprep.record import voxel_hash
 
@@ -157,10 +158,11 @@ def test_the_hashes_are_those_of_the_records_too(out):
 
 
 @pytest.mark.parametrize("to", list(exports.FORMATS))
-def test_the_note_says_what_came_from_where(done, to):
+def test_the_note_says_what_came_from_where(done, out, to):
     about = note(done[to])
     assert about["format"] == to
     assert set(about["cases"]) == set(CASES)
+    assert about["splits_sha256"] == file_hash(out / "splits.tsv")
     first = about["cases"]["sub-01"]
     assert first["records"]["T1w"]["file"] == "sub-01_desc-preproc_T1w.json"
     assert first["records"]["T1w"]["recipe"] == "small"
@@ -168,7 +170,7 @@ def test_the_note_says_what_came_from_where(done, to):
     assert first["facts"] == {"age": 20.0, "sex": "F", "site": "A"}  # no diagnosis: not asked for
     assert sorted([*about["files"], "export.json"]) == files(done[to].folder)
     assert "README.txt" in about["files"]
-    assert "Folds: 0, 1; 1 cases are kept" in (done[to].folder / "README.txt").read_text()
+    assert "Folds: 0, 1. Kept for the test: 1." in (done[to].folder / "README.txt").read_text()
 
 
 @pytest.mark.parametrize("to", list(exports.FORMATS))

@@ -22,6 +22,8 @@ GIVEN = "given"
 _PLACES = ("*/anat/*_desc-preproc_*.json", "*/ses-*/anat/*_desc-preproc_*.json")
 _FAILURES = ("*/*_desc-failed_record.json", "*/ses-*/*_desc-failed_record.json")
 _LABELS = re.compile(r"(?:_desc-(?P<name>[A-Za-z0-9+]+))?_(?P<kind>dseg|mask)\.nii\.gz$")
+_CASE = re.compile(r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?")
+_CONTRAST = re.compile(r"[A-Za-z0-9+][A-Za-z0-9+_.-]*")
 _BRAIN = ("brain", "foreground")
 
 
@@ -173,7 +175,9 @@ def _found(folder: Path) -> dict[str, dict[str, tuple[Path, Mapping[str, Any]]]]
                 continue  # a record is written before its image: that case is under way
             record = read_json(file)
             case, contrast = str(record.get("case", "")), str(record.get("contrast", ""))
-            if not case or not contrast or "output" not in record:
+            # Files are named after these: they may be no paths.
+            named = _CASE.fullmatch(case) and _CONTRAST.fullmatch(contrast)
+            if not named or not isinstance(record.get("output"), dict):
                 raise InputError(
                     f"'{file}' is not the record of an image",
                     hint="do the case again: mriprep run ... --force",

@@ -1,14 +1,14 @@
 """Whether something that was fitted on a cohort has seen cases that it must not have seen.
 
 A recipe may hold fitted states: landmarks, means of tissues, site effects. A
-record has them under ``states``, by step or as a list, each with what it was
-fitted on::
+record has them under ``states``, each with what it was fitted on::
 
-    "states": {"nyul": {"kind": "nyul", "fitted_on": {"cases": ["<sha256 of voxels>", ...],
-                        "names": ["sub-01", ...], "n": 20, "split": "train fold 0"}}}
+    "states": [{"kind": "nyul", "sha256": "...", "fitted_on": {"n": 20, "split": "train fold 0",
+                "cases": [{"case": "sub-01", "sha256": "<of the voxels>"}, ...]}}]
 
-Entries of ``cases`` are hashes of voxels or names of cases, as text or as
-``{"case": ..., "voxels_sha256": ...}``.
+Cases are known by their hash, and by their subject: somebody whose other session was
+in the fit has been seen. Texts in the place of mappings, and states by name in the place
+of a list, are read too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mriprep.core import InputError
 from .collect import Item
 from .splits import Splits
 
-_HASH = re.compile(r"[0-9a-f]{64}")
+_SUBJECT = re.compile(r"(?<![A-Za-z0-9])sub-[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,16 @@ class State:
     kind : str
         ``nyul``, ``ravel``, ...
     seen : frozenset of str
-        Names of cases and hashes of voxels that it was fitted on.
+        Subjects (``sub-01``) and hashes of voxels that it was fitted on.
+    number : int
+        On how many images.
     split : str
         What part that was, in its own words.
     """
 
     kind: str
     seen: frozenset[str]
+    number: int
     split: str = ""
 
 
@@ -119,8 +122,8 @@ def _seen(state: State, items: Iterable[Item], cases: Iterable[str]) -> list[str
 
 
 def _marks(item: Item) -> set[str]:
-    """All by which a case may be known in a state: its name, and the hashes of its voxels."""
-    marks = {item.case, f"sub-{item.subject}"}
+    """All by which a case may be known in a state: its subject, and the hashes of its voxels."""
+    marks = {f"sub-{item.subject}"}
     for record in item.records.values():
         marks |= set(_hashes(record))
     return marks
@@ -153,14 +156,15 @@ def _states(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
 
 def _state(kind: str, content: Mapping[str, Any], case: str) -> State:
     about = content.get("fitted_on")
-    seen: set[str] = set()
-    if isinstance(about, Mapping):
-        for entry in [*(about.get("cases") or []), *(about.get("names") or [])]:
-            texts = entry.values() if isinstance(entry, Mapping) else [entry]
-            seen |= {t for t in map(str, texts) if _HASH.fullmatch(t) or t.startswith("sub-")}
-    if not seen:
+    cases = about.get("cases") if isinstance(about, Mapping) else None
+    if not isinstance(about, Mapping) or not isinstance(cases, list) or not cases:
         raise InputError(
             f"{case}: the state of {kind} does not say on which cases it was fitted",
             hint="a leak could not be seen: fit it again (`mriprep fit ...`)",
         )
-    return State(kind, frozenset(seen), str(about.get("split") or ""))  # type: ignore[union-attr]
+    seen: set[str] = set()
+    for entry in cases:
+        for text in map(str, entry.values() if isinstance(entry, Mapping) else [entry]):
+            subject = _SUBJECT.search(text)
+            seen.add(subject[0] if subject else text)
+    return State(kind, frozenset(seen), len(cases), str(about.get("split") or ""))

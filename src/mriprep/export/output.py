@@ -169,9 +169,9 @@ def write_note(folder: Path, form: str, written: Written) -> None:
             "labels": selection.labels,
             "passed_only": selection.passed_only,
             "folds": list(selection.folds),
+            "splits_sha256": selection.split_hash,
             "states": [
-                {"kind": s.kind, "split": s.split, "fitted_on": len(s.seen)}
-                for s in selection.states
+                {"kind": s.kind, "split": s.split, "fitted_on": s.number} for s in selection.states
             ],
             "cases": {
                 i.case: {

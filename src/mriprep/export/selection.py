@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mriprep.core import GeometryError, Grid, InputError, Role, Volume
+from mriprep.io.hashes import file_hash
 
 from . import leaks_of_states
 from . import splits as splitting
@@ -61,6 +62,8 @@ class Selection:
         Which facts go along.
     passed_only : bool
         Whether what failed was left out.
+    split_hash : str or None
+        SHA-256 of ``splits.tsv``.
     """
 
     items: tuple[Item, ...]
@@ -73,6 +76,7 @@ class Selection:
     states: tuple[State, ...] = ()
     facts: tuple[str, ...] = FACTS
     passed_only: bool = True
+    split_hash: str | None = None
 
     def facts_of(self, item: Item) -> dict[str, Any]:
         """Those facts of a case that go along and are known."""
@@ -179,6 +183,7 @@ def prepare(
         tuple(states),
         tuple(dict.fromkeys([*FACTS, *facts])),
         passed_only,
+        file_hash(folder / "splits.tsv") if splits is not None else None,
     )
 
 

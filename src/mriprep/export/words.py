@@ -19,10 +19,8 @@ def opening(selection: Selection, title: str) -> str:
         names = ", ".join(f"{v} {n}" for v, n in sorted(selection.label_names.items()))
         lines.append(f"Labels: {selection.labels}{f' ({names})' if names else ''}.")
     if selection.splits is not None:
-        held = len(selection.splits.test)
-        lines.append(
-            f"Folds: {', '.join(map(str, selection.folds)) or 'none'}; {held} cases are kept for the test."
-        )
+        folds = ", ".join(map(str, selection.folds)) or "none"
+        lines.append(f"Folds: {folds}. Kept for the test: {len(selection.splits.test)}.")
     else:
         lines.append("No folds: there was no splits.tsv.")
     lines += [f"Fitted: {s.kind}{f', on {s.split}' if s.split else ''}." for s in selection.states]
