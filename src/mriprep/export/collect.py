@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from mriprep.core import InputError
 from mriprep.core.case import PREFERRED_CONTRASTS
 from mriprep.core.errors import nearest
 
+from .plain import read_json
 from .ratings import worst_ratings
 
 #: The name of labels that came with a scan and carry none of their own.
@@ -335,23 +335,6 @@ def _failed(folder: Path, found: Mapping[str, Any]) -> list[LeftOut]:
 def _about(path: Path) -> Mapping[str, Any]:
     file = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
     return read_json(file) if file.is_file() else {}
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is something else.
-    """
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{file}' cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"'{file}' holds no JSON object")
-    return content
 
 
 def _rank(contrast: str) -> tuple[int, str]:

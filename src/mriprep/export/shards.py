@@ -9,7 +9,6 @@ end (https://zarr-specs.readthedocs.io, ZEP 2), chunks plain or Blosc-packed.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import mmap
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import InputError
+
+from .plain import read_json
 
 #: In a shard's index: this chunk holds nothing but the fill value.
 _EMPTY = 2**64 - 1
@@ -45,7 +46,7 @@ class ShardedArray:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        about = _read(folder / "zarr.json")
+        about = read_json(folder / "zarr.json")
         try:
             (sharding,) = about["codecs"]
             inside = sharding["configuration"]
@@ -168,18 +169,8 @@ class ShardedArray:
 
 def attributes(folder: Path) -> Mapping[str, Any]:
     """The attributes of a group."""
-    found: Mapping[str, Any] = _read(folder / "zarr.json").get("attributes", {})
+    found: Mapping[str, Any] = read_json(folder / "zarr.json").get("attributes", {})
     return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"'{path}' holds no JSON object")
-    return content
 
 
 def _spans(window: Window | None, space: Sequence[int]) -> list[tuple[int, int]]:

@@ -14,9 +14,9 @@ from mriprep.io.atomic import write_json
 
 from . import splits as splitting
 from . import words
-from .collect import read_json
 from .files import place_all
 from .output import Link, Written
+from .plain import read_json
 from .selection import Progress, Selection, prepare
 from .splits import Splits
 
