@@ -30,7 +30,7 @@ def rate(out, *rows):
 
 
 def quality(out, case, verdict, contrast="T1w"):
-    path = record(out, case).with_name(f"{case}_desc-quality_{contrast}.json")
+    path = record(out, case).with_name(f"{case}_{contrast}_quality.json")
     reasons = [{"code": "snr-low", "level": verdict, "says": "."}]
     path.write_text(json.dumps({"schema": 1, "case": case, "verdict": verdict, "reasons": reasons}))
 

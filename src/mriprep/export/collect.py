@@ -48,7 +48,7 @@ class Item:
     facts : mapping
         Age, sex, site, scanner, ... as the record has them.
     quality : mapping or None
-        By contrast, what ``..._desc-quality_....json`` says; None where
+        By contrast, what ``..._quality.json`` says; None where
         nothing was measured.
     rating : str or None
         ``pass``, ``unsure`` or ``fail``: the worst that somebody gave.
@@ -305,9 +305,9 @@ def _item(
 
 
 def _quality(image: Path, case: str, contrast: str) -> Mapping[str, Any] | None:
-    """What was measured of an image: ``sub-01_desc-quality_T1w.json`` beside it."""
+    """What was measured of an image: ``sub-01_T1w_quality.json`` beside it."""
     agent, suffix = ("_ce-gadolinium", "T1w") if contrast == "T1c" else ("", contrast)
-    path = image.with_name(f"{case}{agent}_desc-quality_{suffix}.json")
+    path = image.with_name(f"{case}{agent}_{suffix}_quality.json")
     return read_json(path) if path.is_file() else None
 
 
