@@ -180,12 +180,14 @@ def _low_resolution(
 def _slices(
     values: Floats, image: Volume, brain: Volume, strength: float, rng: np.random.Generator
 ) -> Floats:
-    _, _, up = _axes(image)
-    there = np.flatnonzero(brain.data.any(axis=tuple(a for a in range(3) if a != up)))
-    lost = rng.choice(there[2:-2], min(int(strength), len(there) - 6), replace=False)
-    made = np.moveaxis(values.copy(), up, 0)
+    spacing = image.spacing
+    stack = int(np.argmax(spacing)) if max(spacing) > 1.2 * min(spacing) else 2
+    area = np.moveaxis(np.asarray(brain.data), stack, 0).sum(axis=(1, 2))
+    there = np.flatnonzero(area > 0.4 * area.max())
+    lost = rng.choice(there[2:-2], min(int(strength), len(there) // 2), replace=False)
+    made = np.moveaxis(values.copy(), stack, 0)
     made[lost] = 0
-    return np.moveaxis(made, 0, up)
+    return np.moveaxis(made, 0, stack)
 
 
 _SPOILERS: dict[str, Callable[..., Floats]] = {

@@ -15,6 +15,8 @@ from .scene import Floats, Scene
 
 #: Edges that are measured: the strongest ones, thinned to so many.
 _POINTS = 6000
+#: Slices that many times as thick as pixels are thick.
+_THICK = 2.5
 #: How far a profile across an edge reaches, mm, and its step.
 _REACH, _STEP = 4.0, 0.1
 #: A blurred step's width from 25 % to 75 % of its height, to FWHM.
@@ -113,6 +115,15 @@ def _edge_width(
     return float((quarters[1] - quarters[0]) * _QUARTERS_TO_FWHM)
 
 
+def _thin(scene: Scene) -> None:
+    """Refuse thick slices: margins of voxels that keep off the head reach through it there."""
+    thick = max(scene.spacing) / min(scene.spacing)
+    if thick > _THICK:
+        raise Unmeasured(
+            f"slices are {thick:.1f} times as thick as pixels: the air about the head is not sure"
+        )
+
+
 @measures(
     Metric(
         "ringing", "Signal beside the head",
@@ -123,6 +134,7 @@ def _edge_width(
 )  # fmt: skip
 def _ringing(scene: Scene) -> Found:
     require_noise(scene)
+    _thin(scene)
     step = float(np.mean(scene.spacing))
     beside = dilated(scene.head, max(2, round(8 / step)))
     beyond = dilated(beside, max(2, round(8 / step)))
@@ -145,6 +157,7 @@ def _ringing(scene: Scene) -> Found:
     )
 )  # fmt: skip
 def _ghosts(scene: Scene) -> Found:
+    _thin(scene)
     hat = scene.hat
     count = int(hat.sum())
     if count < 1000:
