@@ -70,11 +70,11 @@ def head(image: Floats, brain: Mask, white: Floats, spacing: tuple[float, float,
     """
     mask = _edges(_enhanced(image, white, brain), brain, spacing)
     mask |= brain
-    # The head goes on beyond an image's border, wherever it reaches it; MRIQC takes it to end
-    # there, which matters below the brain alone, where no metric of the air looks.
-    around = ((_BEYOND, _BEYOND), (_BEYOND, _BEYOND), (0, _BEYOND))
-    mask = eroded(eroded(dilated(np.pad(mask, around, mode="edge"), 4), 4))
-    mask = np.ascontiguousarray(mask[_BEYOND:-_BEYOND, _BEYOND:-_BEYOND, :-_BEYOND])
+    beyond = _BEYOND if bounds(brain)[2].stop > mask.shape[2] - _BEYOND else 0
+    # Where the brain reaches the top of the image the head goes on there; MRIQC takes it to end.
+    mask = np.pad(mask, ((0, 0), (0, 0), (0, beyond)), mode="edge")
+    mask = eroded(eroded(dilated(mask, 4), 4))
+    mask = np.ascontiguousarray(mask[:, :, : mask.shape[2] - beyond])
     # MRIQC means to add the brain, grown, here; its code marks the first two sagittal slices
     # instead (numbers taken for a mask). The brain is inside all the same: neither is done.
     return filled(_largest(mask, 2), 2)
