@@ -41,8 +41,11 @@ from .intake import read, read_case
 
 #: Loaded when they are first asked for.
 _FITTING = ("State", "fit", "read_state")
+_SPLITTING = {"split": "mriprep.export.splitting", "check_leaks": "mriprep.export.leaks"}
 if TYPE_CHECKING:
     from .export.exporting import export
+    from .export.leaks import check_leaks
+    from .export.splitting import split
 else:
     from . import export  # a package that is called like the function
 
@@ -69,6 +72,7 @@ __all__ = [
     "Volume",
     "apply",
     "bias_field",
+    "check_leaks",
     "cohort",
     "export",
     "read",
@@ -78,6 +82,7 @@ __all__ = [
     "report",
     "restack",
     "restore",
+    "split",
     "write",
 ]
 
@@ -88,6 +93,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"mriprep.steps.{name}"), name)
     if name in _FITTING:
         return getattr(importlib.import_module("mriprep.fitting"), name)
+    if name in _SPLITTING:
+        return getattr(importlib.import_module(_SPLITTING[name]), name)
     if name == "lapgm_joint":  # of several images: no step of a recipe
         return getattr(importlib.import_module("mriprep.steps.lapgm"), name)
     raise AttributeError(f"module 'mriprep' has no attribute '{name}'")

@@ -27,6 +27,8 @@ _BACK = {
     "apply": "mriprep.cli.back:apply",
 }
 _DATA_SETS = {
+    "split": "mriprep.cli.split:split",
+    "check-leaks": "mriprep.cli.check_leaks:check_leaks",
     "export": "mriprep.cli.export:export",
 }
 _LOOKING = {

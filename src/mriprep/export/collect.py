@@ -161,6 +161,21 @@ def gather(
     return Collected(tuple(items), tuple(sorted(left, key=lambda x: x.case)), wanted)
 
 
+def everything(out: str | Path) -> list[Item]:
+    """All cases of a folder, whatever contrasts they have and however they were judged; without labels.
+
+    Raises
+    ------
+    InputError
+        As :func:`collect`.
+    """
+    folder = Path(out).expanduser()
+    found = _found(folder)
+    there = sorted({c for case in found.values() for c in case}, key=_rank)
+    ratings = worst_ratings(folder)
+    return [_item(case, found[case], there, _Choice((), True), ratings) for case in sorted(found)]
+
+
 def _found(folder: Path) -> dict[str, dict[str, tuple[Path, Mapping[str, Any]]]]:
     """Image and record of every contrast of every case."""
     if not folder.is_dir():
