@@ -16,7 +16,8 @@ import zarr
 import mriprep as mp
 import mriprep.export as exports
 from exported import edit, make, record, split
-from mriprep.core import EngineMissing, GeometryError, InputError, OutputError, Volume
+from mriprep.core import EngineMissing, GeometryError, Grid, InputError, OutputError, Volume
+from mriprep.core.slices import display_axes
 from mriprep.export import exporting
 from mriprep.io.hashes import file_hash
 from mriprep.io.images import read_image
@@ -37,7 +38,10 @@ def out(tmp_path_factory):
 def done(out, tmp_path_factory):
     """Every format, written once."""
     folder = tmp_path_factory.mktemp("done")
-    return {to: mp.export(out, to=to, output=folder / to) for to in exports.FORMATS}
+    every = {"slices": {"content": 0.0}}
+    return {
+        to: mp.export(out, to=to, output=folder / to, **every.get(to, {})) for to in exports.FORMATS
+    }
 
 
 @pytest.fixture
@@ -55,7 +59,11 @@ def tree(folder):
 
 
 def note(done):
-    return json.loads((done.folder / "export.json").read_text())
+    return note_of(done.folder)
+
+
+def note_of(folder):
+    return json.loads((folder / "export.json").read_text())
 
 
 # -- the same voxels ---------------------------------------------------------------------------
@@ -131,6 +139,24 @@ def of_webdataset(folder, case):
     raise AssertionError(f"{case} is in no shard")
 
 
+def of_slices(folder, case):
+    grid = Grid.from_dict(note_of(folder)["cases"][case]["grid"])
+    order, flip = display_axes(grid, "axial")
+    back = [0, 0, 0]
+    for place, axis in enumerate(order):
+        back[axis] = place
+    steps = tuple(slice(None, None, -1 if f else None) for f in flip)
+
+    def whole(kind):
+        planes = [np.load(p) for p in sorted((folder / kind / case).glob("*.npy"))]
+        stack = np.stack(planes, axis=-3)
+        if stack.ndim == 3:
+            return stack[steps].transpose(back)
+        return np.stack([s[steps].transpose(back) for s in stack])
+
+    return hashes(whole("image"), whole("labels"), whole("mask"), grid.affine)
+
+
 @pytest.mark.parametrize("to", list(exports.FORMATS))
 def test_every_format_holds_the_same_voxels(out, done, to):
     read = globals()[f"of_{to}"]
@@ -142,7 +168,7 @@ def test_every_format_holds_the_same_voxels(out, done, to):
             assert found == expected
 
 
-@pytest.mark.parametrize("to", ["zarr", "hdf5", "webdataset"])
+@pytest.mark.parametrize("to", ["zarr", "hdf5", "webdataset", "slices"])
 def test_hashes_in_the_note_are_those_of_the_voxels(out, done, to):
     assert {c: a["voxels_sha256"] for c, a in note(done[to])["cases"].items()} == truth(out)
 

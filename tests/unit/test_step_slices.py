@@ -131,6 +131,34 @@ def test_labels_come_along():
     assert np.array_equal(restack(cut, cut.labels, role="labels").data, labels.data)
 
 
+def test_labels_and_masks_as_content():
+    image = head()
+    inside = np.zeros(SHAPE, bool)
+    inside[4:14, 5:15, 3:19] = True
+    mask = Volume(inside, AFFINE, "mask")
+    drawn = np.zeros(SHAPE, np.int16)
+    drawn[6:9, 6:9, 8:12] = 2
+    labels = Volume(drawn, AFFINE, "labels")
+    assert slices(image, mask, labels, keep="label").indices == (8, 9, 10, 11)
+    assert slices(image, mask, labels, keep="mask").indices == tuple(range(3, 19))
+    # The window is that of the mask, whatever is kept.
+    assert slices(image, mask, labels, keep="label").window == slices(image, mask).window
+    with pytest.raises(InputError, match="there are no labels"):
+        slices(image, mask, keep="label")
+    with pytest.raises(InputError, match="no voxel has a label"):
+        slices(image, mask, labels.replace(np.zeros_like(drawn)), keep="label")
+    with pytest.raises(InputError, match="there is none"):
+        slices(image, keep="mask")
+
+
+def test_slices_by_distance():
+    image = head()  # slices of 3 mm
+    assert slices(image, spacing=9, content=0).indices == tuple(range(0, 22, 3))
+    assert slices(image, spacing=1, content=0).indices == tuple(range(22))
+    with pytest.raises(InputError, match="both every and spacing"):
+        slices(image, spacing=9, every=2)
+
+
 def test_inputs_that_cannot_be_meant():
     image = head()
     with pytest.raises(InputError, match="slices: the mask is empty"):

@@ -20,7 +20,7 @@ _SHOWN = 10
     "--to",
     required=True,
     metavar="FORMAT",
-    help="nnunet, monai, torchio, zarr, hdf5 or webdataset.",
+    help="nnunet, monai, torchio, zarr, hdf5, webdataset or slices.",
 )
 @click.option(
     "--output",
@@ -89,7 +89,37 @@ _SHOWN = 10
     help="zarr, hdf5: smaller, or faster to read.  [zarr yes, hdf5 no]",
 )
 @click.option("--shard-mb", type=click.FloatRange(min=0, min_open=True),
-              help="webdataset: about how large a shard may become.  [512]")  # fmt: skip
+              help="webdataset, also of slices: about how large a shard may become.  [512]")  # fmt: skip
+@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]),
+              help="slices: the plane.  [axial]")  # fmt: skip
+@click.option(
+    "--format",
+    type=click.Choice(["npy", "npz", "png8", "png16", "webdataset"]),
+    help="slices: how they are written.  [npy]",
+)
+@click.option(
+    "--keep",
+    type=click.Choice(["content", "mask", "label"]),
+    help="slices: what counts as content: the mask or else the foreground; the mask; labels.  [content]",
+)
+@click.option(
+    "--content",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="slices: least content, as a share of the slice with most; 0 takes all.  [0.05]",
+)
+@click.option("--every", type=click.IntRange(min=1), metavar="N", help="slices: one of N.  [1]")
+@click.option("--spacing", type=click.FloatRange(min=0, min_open=True), metavar="MM",
+              help="slices: about so far apart, instead of --every.")  # fmt: skip
+@click.option("--neighbours", type=click.IntRange(0, 16), metavar="K",
+              help="slices: K neighbours on each side as further channels.  [0]")  # fmt: skip
+@click.option(
+    "--window",
+    type=(click.FloatRange(0, 100), click.FloatRange(0, 100)),
+    default=None,
+    metavar="LOW HIGH",
+    help="slices: percentiles that are black and white in pictures.  [0.5 99.5]",
+)
 def export(out: Path, **given: Any) -> int:
     """Export what `mriprep run` wrote to OUT, for training.
 
@@ -98,6 +128,7 @@ def export(out: Path, **given: Any) -> int:
       mriprep export out/ --to monai --output lists/ --contrasts T1w,FLAIR --labels tissues
       mriprep export out/ --to zarr --output patches/             # random patches, fast
       mriprep export out/ --to torchio --output subjects/ --labels brain --all
+      mriprep export out/ --to slices --output slices/ --format png16 --keep label
 
     Images, masks and labels of a case must lie on one grid, which is checked before anything is
     written. Folds come from OUT/splits.tsv (`mriprep split`). What is left out is printed, and is

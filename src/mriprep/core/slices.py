@@ -166,6 +166,28 @@ def restack(
     return Volume(np.ascontiguousarray(back), slices.grid, as_role(role))
 
 
+def chosen(counts: npt.NDArray[np.integer[Any]], content: float, every: int) -> list[int]:
+    """Which slices are taken: every so manieth, from the first to the last with enough content.
+
+    Parameters
+    ----------
+    counts : (N,) array
+        Voxels with content in each slice; some are.
+    content : float
+        Least share of the slice that has most.
+    every : int
+        From the first one on.
+    """
+    share = counts / counts.max()
+    enough = np.flatnonzero(share >= content)
+    return [int(i) for i in range(enough[0], enough[-1] + 1, every) if share[i] >= content]
+
+
+def every_of(spacing: float, grid: Grid, axis: int) -> int:
+    """One of how many slices lies nearest to a distance in mm, 1 or more."""
+    return max(1, round(spacing / float(grid.spacing[axis])))
+
+
 # -- from array axes to the picture -----------------------------------------------------------
 
 Order = tuple[int, int, int]

@@ -49,6 +49,23 @@ FORMATS: Mapping[str, Format] = {
     "zarr": Format("zarr", "zarr v3, sharded, OME-Zarr 0.5", False, "zarr", ("chunk", "compress")),
     "hdf5": Format("hdf5", "HDF5, one file", False, "h5py", ("chunk", "compress")),
     "webdataset": Format("webdataset", "WebDataset, tar shards", False, None, ("shard_mb",)),
+    "slices": Format(
+        "slices",
+        "two-dimensional slices, with an index",
+        False,
+        None,
+        (
+            "plane",
+            "format",
+            "keep",
+            "content",
+            "every",
+            "spacing",
+            "neighbours",
+            "window",
+            "shard_mb",
+        ),
+    ),
 }
 
 
@@ -98,7 +115,8 @@ def export(
         What `mriprep run` wrote. Its ``splits.tsv`` says which cases train,
         validate and test.
     to : str
-        ``nnunet``, ``monai``, ``torchio``, ``zarr``, ``hdf5`` or ``webdataset``.
+        ``nnunet``, ``monai``, ``torchio``, ``zarr``, ``hdf5``, ``webdataset`` or
+        ``slices``.
     output : path
         A folder that is empty or not there yet. For nnU-Net it may be
         ``nnUNet_raw``, which gets the data set's own folder.
@@ -124,7 +142,8 @@ def export(
         Told the case, its number and how many there are.
     **options
         Of the format: ``name`` and ``number`` (nnU-Net), ``chunk`` and
-        ``compress`` (zarr, HDF5), ``shard_mb`` (WebDataset).
+        ``compress`` (zarr, HDF5), ``shard_mb`` (WebDataset); of slices those
+        of :func:`mriprep.export.slices.write`.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def write(
     """Write the shards; the same data set gives the same bytes."""
     if shard_mb <= 0:
         raise InputError(f"shards of {shard_mb} MB", hint="give a number above 0")
-    groups = dict(_groups(selection))
+    groups = dict(groups_of(selection))
     order = {c: n for n, c in enumerate(c for cases in groups.values() for c in cases)}
     inside = {c: group for group, cases in groups.items() for c in cases}
     sorted_ = replace(selection, items=tuple(sorted(selection.items, key=lambda i: order[i.case])))
@@ -73,7 +73,7 @@ webdataset, tarfile and numpy read them.
 """
 
 
-def _groups(selection: Selection) -> Iterator[tuple[str, Sequence[str]]]:
+def groups_of(selection: Selection) -> Iterator[tuple[str, Sequence[str]]]:
     """Names of shards, and the cases that they hold."""
     splits, folds = selection.splits, selection.folds
     if splits is None:
@@ -100,18 +100,24 @@ def _add(tar: tarfile.TarFile, selection: Selection, item: Item, arrays: Arrays)
         "facts": selection.facts_of(item),
         "voxels_sha256": dict(arrays.hashes),
     }
-    members = {"image.npy": _npy(arrays.image)}
-    members |= {f"{n}.npy": _npy(data) for n, data in arrays.companions.items()}
+    members = {"image.npy": npy(arrays.image)}
+    members |= {f"{n}.npy": npy(data) for n, data in arrays.companions.items()}
     members["json"] = json.dumps(about, sort_keys=True).encode()
+    return add_sample(tar, item.case, members)
+
+
+def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> int:
+    """Add a sample's members, each named after its key; how many bytes they take."""
     for name, content in members.items():
-        entry = tarfile.TarInfo(f"{item.case}.{name}")  # mtime 0, no owner: equal bytes
+        entry = tarfile.TarInfo(f"{key}.{name}")  # mtime 0, no owner: equal bytes
         entry.size = len(content)
         entry.mode = 0o644
         tar.addfile(entry, io.BytesIO(content))
     return sum(map(len, members.values()))
 
 
-def _npy(data: npt.NDArray[Any]) -> bytes:
+def npy(data: npt.NDArray[Any]) -> bytes:
+    """An array as a file of NumPy's holds it."""
     stream = io.BytesIO()
     np.save(stream, data, allow_pickle=False)
     return stream.getvalue()

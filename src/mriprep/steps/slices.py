@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
-from mriprep.core import InputError
-from mriprep.core.slices import Slices, arranged, display_axes
-from mriprep.declare import Image, Labels, Mask, step
+from mriprep.core import InputError, Volume
+from mriprep.core.slices import Slices, arranged, chosen, display_axes, every_of
+from mriprep.declare import Image, Labels, Mask, Unit, step
 
 from ._common import BoolImage, finite, foreground, on_grid
 from ._window import Percentiles
@@ -29,6 +29,8 @@ def slices(
     *,
     plane: Literal["axial", "coronal", "sagittal"] = "axial",
     every: Annotated[int, Ge(1)] = 1,
+    spacing: Annotated[float, Gt(0), Unit("mm")] | None = None,
+    keep: Literal["content", "mask", "label"] = "content",
     content: Annotated[float, Ge(0), Le(1)] = 0.05,
     format: Literal["png8", "png16", "npy"] = "png8",
     window: Percentiles = (0.5, 99.5),
@@ -45,13 +47,19 @@ def slices(
         The image. NaN and infinities are taken as 0, with a warning.
     mask : Volume, optional
         What counts as content, on the image's grid; without it what Otsu's
-        threshold keeps.
+        threshold keeps. The window of pictures is taken within it.
     labels : Volume, optional
         Labels on the image's grid, cut alike.
     plane : {"axial", "coronal", "sagittal"}
         The plane; of an oblique volume the nearest one.
     every : int
         Take every so manieth slice, from the first one with enough content on.
+    spacing : float, optional
+        Instead of `every`: take slices about so far apart, by whole slices,
+        none twice.
+    keep : {"content", "mask", "label"}
+        What counts as content: the mask, or without one what Otsu's threshold
+        keeps; the mask, which must be there; or voxels with a label.
     content : float
         Least number of voxels with content in a slice, as a share of that of
         the slice which has most; 0 takes empty slices as well.
@@ -72,7 +80,9 @@ def slices(
     Raises
     ------
     InputError
-        If the mask is empty or, without a mask, the image is constant.
+        If the mask is empty or, without a mask, the image is constant; if
+        what is to be kept was not given, or no voxel has a label; if both
+        `every` and `spacing` are asked for.
     GeometryError
         If the mask or the labels are not on the image's grid.
     """
@@ -83,15 +93,18 @@ def slices(
     inside: BoolImage = foreground(image, "slices") if mask is None else mask.data
     order, flip = display_axes(image.grid, plane)
     axis = order[0]
-    counts = inside.sum(axis=tuple(a for a in range(3) if a != axis))
-    if not counts.any():
+    if not inside.any():
         raise InputError(
             "slices: the mask is empty, so no slice has content",
             hint="check the brain extraction",
         )
+    if spacing is not None and every != 1:
+        raise InputError("slices: both every and spacing are asked for", hint="give one of them")
+    counted = _counted(keep, inside, mask, labels)
+    counts = counted.sum(axis=tuple(a for a in range(3) if a != axis))
+    step = every if spacing is None else every_of(spacing, image.grid, axis)
+    kept = chosen(counts, content, step)
     share = counts / counts.max()
-    enough = np.flatnonzero(share >= content)
-    kept = [i for i in range(enough[0], enough[-1] + 1, every) if share[i] >= content]
     sample = values[inside]
     return Slices(
         stack=np.ascontiguousarray(arranged(values, order, flip)[kept]),
@@ -105,3 +118,25 @@ def slices(
         else np.ascontiguousarray(arranged(labels.data, order, flip)[kept]),
         format=format,
     )
+
+
+def _counted(keep: str, inside: BoolImage, mask: Volume | None, labels: Volume | None) -> BoolImage:
+    """The voxels that count as content."""
+    if keep == "mask" and mask is None:
+        raise InputError(
+            "slices: those with a mask are to be kept, and there is none",
+            hint="give a mask, or keep: content",
+        )
+    if keep != "label":
+        return inside
+    if labels is None:
+        raise InputError(
+            "slices: those with a label are to be kept, and there are no labels",
+            hint="give labels, or keep: content",
+        )
+    found: BoolImage = labels.data != 0
+    if not found.any():
+        raise InputError(
+            "slices: no voxel has a label, so no slice would be kept", hint="keep: content"
+        )
+    return found
