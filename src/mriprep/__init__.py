@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .api import Pipeline, Run, SessionRun, bias_field, read_transform, recipe, write
 from .api_cohort import cohort, report
+from .api_frozen import FrozenPipeline, load
 from .back import apply, restore
 from .core import (
     Case,
@@ -40,8 +41,13 @@ from .declare import names as _step_names
 from .intake import read, read_case
 
 #: Loaded when they are first asked for.
-_FITTING = ("State", "fit", "read_state")
-_SPLITTING = {"split": "mriprep.export.splitting", "check_leaks": "mriprep.export.leaks"}
+_LATER = {
+    **dict.fromkeys(("State", "fit", "read_state"), "mriprep.fitting"),
+    "check_leaks": "mriprep.export.leaks",
+    "freeze": "mriprep.freezing",
+    "split": "mriprep.export.splitting",
+    "verify": "mriprep.verifying",
+}
 if TYPE_CHECKING:
     from .export.exporting import export
     from .export.leaks import check_leaks
@@ -56,6 +62,7 @@ __all__ = [
     "DoubtWarning",
     "EngineError",
     "EngineMissing",
+    "FrozenPipeline",
     "GeometryError",
     "Grid",
     "InputError",
@@ -75,6 +82,7 @@ __all__ = [
     "check_leaks",
     "cohort",
     "export",
+    "load",
     "read",
     "read_case",
     "read_transform",
@@ -91,14 +99,12 @@ def __getattr__(name: str) -> Any:
     """Load a step when it is first asked for."""
     if name in _step_names():
         return getattr(importlib.import_module(f"mriprep.steps.{name}"), name)
-    if name in _FITTING:
-        return getattr(importlib.import_module("mriprep.fitting"), name)
-    if name in _SPLITTING:
-        return getattr(importlib.import_module(_SPLITTING[name]), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     if name == "lapgm_joint":  # of several images: no step of a recipe
         return getattr(importlib.import_module("mriprep.steps.lapgm"), name)
     raise AttributeError(f"module 'mriprep' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_step_names(), *_FITTING, "lapgm_joint", "__version__"])
+    return sorted([*__all__, *_step_names(), *_FITTING, *_LATER, "lapgm_joint", "__version__"])

@@ -148,6 +148,12 @@ class Run:
 
         return assess(self.outcome)
 
+    def restore(self, prediction: Any, **how: Any) -> Volume | tuple[Volume, ...]:
+        """Bring a network's output back to the scan's own grid: :func:`mriprep.restore`, which see."""
+        from .back import restore
+
+        return restore(prediction, self, **how)
+
     def write(self, folder: str | Path, *, quality: bool = True) -> list[Path]:
         """Write all results under BIDS derivatives' names, each with its record; the files.
 

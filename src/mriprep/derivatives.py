@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from .core.chain import Chain, Link
 from .declare import Step
 from .engines import describe
 from .io.hashes import file_hash
+from .recipe import Recipe
 from .record import FITTED, methods_text, named, public, references, voxel_hash
 from .run import CARRIED, FOUND, Outcome
 
@@ -22,7 +23,10 @@ BIDS_VERSION = "1.10.0"
 #: What lies among the derivatives and is none of what BIDS has names for yet.
 NOT_BIDS = ("*.html", "*_xfm.*", "*_record.json", "**/slices", "**/slices/**", "runs", "runs/**",
             "group_scores.*", "figures", "figures/**", "qc.*", "qc_columns.json", "ratings.tsv",
-            "*_quality.json")  # fmt: skip
+            "*_quality.json", "states", "states/**")  # fmt: skip
+
+#: Where, below the outputs, fitted states that were used are kept: KIND-SHA256.json.
+STATES = "states"
 
 #: Names and abbreviations of the labels of tissues.
 _TISSUES = {
@@ -61,6 +65,10 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     done = record(outcome)
     name = outcome.case.name
     subject = subject_folder(outcome, folder)
+    for step in outcome.steps:
+        if FITTED in step.facts:  # what it takes to do the same to another scan
+            state = step.facts[FITTED]
+            state.write(folder / STATES / f"{state.kind}-{state.sha256}.json")
     written: list[Path] = []
     for file_name, volume, about in _volumes(outcome):
         path = subject / "anat" / file_name
@@ -141,14 +149,11 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "contrast": outcome.contrast,
         "GeneratedBy": [{"Name": "mriprep", "Version": version("mriprep")}],
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "recipe": {
-            "name": outcome.recipe.name,
-            "title": outcome.recipe.title,
-            "steps": [{e.step.name: named(e.parameters)} for e in outcome.recipe.entries],
-        },
+        "recipe": _recipe(outcome.recipe),
         **({"session": dict(outcome.session)} if outcome.session else {}),
         "facts": dict(outcome.case.facts),
         "input": {**_volume_facts(source), **_source_facts(source)},
+        **({"given": _given(outcome)} if outcome.given else {}),
         "steps": [s.to_dict() for s in outcome.steps],
         **_states(s.facts for s in outcome.steps),
         "chain": chain(outcome).summary(),
@@ -164,6 +169,42 @@ def record(outcome: Outcome) -> dict[str, Any]:
     values = [source.meta.get("source"), *(v for s in outcome.steps for v in s.parameters.values())]
     plain: dict[str, Any] = public(content, _folders_of(values))
     return plain
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    """The recipe that was followed, and what of it the case told (``open``: what it said before)."""
+    part = recipe.session
+    return {
+        "name": recipe.name,
+        "title": recipe.title,
+        "steps": [{e.step.name: named(e.parameters)} for e in recipe.entries],
+        "open": recipe.left_open(),
+        "files": [
+            f"{i}.{k}"
+            for i, e in enumerate(recipe.entries)
+            for k in ("template", "state", "weights")
+            if (v := e.parameters.get(k)) and isinstance(v, str) and Path(v).expanduser().exists()
+        ],
+        **(
+            {
+                "session": {
+                    "register": named(part.register.parameters),
+                    "estimate_on": [{e.step.name: named(e.parameters)} for e in part.estimate_on],
+                    **({"shape": list(part.shape)} if part.shape else {}),
+                }
+            }
+            if part
+            else {}
+        ),
+    }
+
+
+def _given(outcome: Outcome) -> dict[str, Any]:
+    """What came with the scan, by slot."""
+    return {
+        slot: {"role": v.role.value, **_volume_facts(v), **_source_facts(v)}
+        for slot, v in outcome.given.items()
+    }
 
 
 def chain(outcome: Outcome) -> Chain:
@@ -222,13 +263,18 @@ def step_record(
 
 def _states(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The fitted states that were used, each with the cases that it was fitted on."""
-    found = [f[FITTED] for f in facts if FITTED in f]
+    found = [f[FITTED].told() for f in facts if FITTED in f]
     return {"states": found} if found else {}
 
 
 def sidecar_path(path: Path) -> Path:
     """The JSON beside an output."""
     return path.with_name(re.sub(r"\.(nii\.gz|[A-Za-z0-9]+)$", "", path.name) + ".json")
+
+
+def volumes(outcome: Outcome) -> Iterator[tuple[str, Volume]]:
+    """File name and volume of every volume that a run made."""
+    yield from ((name, volume) for name, volume, _ in _volumes(outcome))
 
 
 def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import declare
+from . import declare, frozen, pins
 from .core import RecipeError
 from .core.errors import nearest
 from .entries import (
@@ -39,6 +39,9 @@ class Recipe:
         The steps.
     session : SessionPart or None
         For recipes that take all contrasts of a session.
+    pins : mapping
+        Of a frozen recipe: SHA-256 of the templates and weights that it was
+        frozen with, which others may not take the place of (:mod:`.pins`).
     """
 
     name: str
@@ -46,6 +49,7 @@ class Recipe:
     title: str = ""
     description: str = ""
     session: SessionPart | None = None
+    pins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """A copy with some parameters set, by ``"step.parameter"``.
@@ -118,6 +122,16 @@ class Recipe:
             entries[i] = replace(entry, parameters={**entry.parameters, **told})
         return replace(self, entries=tuple(entries))
 
+    def left_open(self) -> dict[str, Any]:
+        """What the recipe left to the case, which :meth:`informed` told: ``"0.age"`` to what it said."""
+        told = {}
+        for i, entry in enumerate(self.entries):
+            asked = entry.step.validate(entry.given)
+            for k in ("age", "contrast", "sex", "site"):
+                if k in asked and asked[k] in _OPEN and asked[k] != entry.parameters[k]:
+                    told[f"{i}.{k}"] = asked[k]
+        return told
+
     def without(self, names: Sequence[str]) -> Recipe:
         """A copy that leaves out the steps of these names."""
         used = [e.step.name for e in self.entries]
@@ -161,7 +175,7 @@ def preset_text(name: str) -> str:
 
 
 def load(spec: str | Path | Mapping[str, Any]) -> Recipe:
-    """Read a recipe: a preset's name, a YAML file, or the same as a mapping.
+    """Read a recipe: a preset's name, a YAML file, a frozen one, or the same as a mapping.
 
     Raises
     ------
@@ -171,6 +185,8 @@ def load(spec: str | Path | Mapping[str, Any]) -> Recipe:
     if isinstance(spec, Mapping):
         return _build(dict(spec), {}, "recipe")
     path = Path(spec)
+    if path.suffix == ".recipe" or (path.is_file() and frozen.is_frozen(path)):
+        return load_frozen(path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         try:
             text = path.read_text("utf-8")
@@ -181,6 +197,22 @@ def load(spec: str | Path | Mapping[str, Any]) -> Recipe:
             ) from None
         return parse(text, path.stem, str(path))
     return parse(preset_text(str(spec)), str(spec), str(spec))
+
+
+def load_frozen(path: Path, *, strict: bool = False) -> Recipe:
+    """Read a frozen recipe; refused where templates or weights here are others.
+
+    Raises
+    ------
+    InputError
+        If the file is not as it was written, a template or weights have
+        another hash, or, if `strict`, other versions are installed.
+    RecipeError
+        If its recipe is not one of this mriprep.
+    """
+    found = _build(frozen.thawed(path.expanduser(), strict=strict), {}, path.name)
+    pins.check(found.entries, found.pins, early=True)
+    return found
 
 
 def parse(text: str, name: str = "recipe", where: str = "recipe") -> Recipe:
@@ -270,6 +302,8 @@ def schema() -> dict[str, Any]:
 # -- building ---------------------------------------------------------------------------------
 
 _KEYS = ("name", "title", "description", "session", "steps")
+#: What only a frozen recipe has, and mappings made of it.
+_PINS = "pins"
 
 
 def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe:
@@ -277,7 +311,7 @@ def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe
         return f"{where}, line {lines[path]}" if path in lines else where
 
     for key in content:
-        if key not in _KEYS:
+        if key not in (*_KEYS, _PINS):
             raise RecipeError(
                 f"{at(str(key))}: a recipe has no '{key}'", hint=nearest(str(key), _KEYS)
             )
@@ -287,7 +321,15 @@ def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe
         str(content.get("title") or ""),
         str(content.get("description") or "").strip(),
         session_part(content["session"], at) if "session" in content else None,
+        _pins(content.get(_PINS, {}), where),
     )
+
+
+def _pins(given: Any, where: str) -> dict[str, Any]:
+    """Hashes that a recipe was frozen with."""
+    if given:
+        frozen.check_pins(given, lambda why: RecipeError(f"{where}: {why}"))
+    return dict(given)
 
 
 #: ``session``, ``estimate_on``, its item, the step's name, the parameter: no recipe goes deeper.

@@ -131,6 +131,19 @@ def search(near: Path, grid: Grid | None = None) -> Found:
     )
 
 
+def every(folder: Path) -> Iterator[Found]:
+    """The records of all images in a folder of derivatives, in the order of their files."""
+    yield from _below(folder, None)
+
+
+def output_hash(path: Path) -> str | None:
+    """SHA-256 of an output's voxels, as its record has it."""
+    file = sidecar_path(path)
+    content = _read(file) if file.is_file() else None
+    output = (content or {}).get("output")
+    return output.get("voxels_sha256") if isinstance(output, dict) else None
+
+
 def _below(folder: Path, case: str | None) -> Iterator[Found]:
     """The records of whole runs in a folder, of one case if it is known."""
     for place in _PLACES:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import engines, snapshot
+from . import engines, pins, snapshot
 from . import plan as planning
 from .core import (
     Case,
@@ -74,6 +74,8 @@ class Outcome:
     native : dict of str to Volume
         What was found on the scan's own grid and has moved on since:
         ``mask``. Quality is measured there, where nothing is interpolated.
+    given : mapping of str to Volume
+        What came with the scan, as it came, by slot.
     """
 
     case: Case
@@ -87,6 +89,7 @@ class Outcome:
     error: Exception | None = None
     session: Mapping[str, Any] | None = None
     native: dict[str, Volume] = field(default_factory=dict)
+    given: Mapping[str, Volume] = field(default_factory=dict)
 
     @property
     def image(self) -> Volume:
@@ -150,7 +153,9 @@ def execute(
     with listening() as said_planning:
         recipe = recipe.informed(case.facts, contrast)
         planned = planning.make(recipe, {k: v.grid for k, v in state.items()})
-    outcome = Outcome(case, contrast, recipe, state, warnings=[*said, *said_planning])
+    pins.check(recipe.entries, recipe.pins)
+    given = {slot: volume for slot, volume in state.items() if slot != "image"}
+    outcome = Outcome(case, contrast, recipe, state, warnings=[*said, *said_planning], given=given)
     entries = [e for e in recipe.entries if e.step.name != "convert"]
     for number, (entry, expected) in enumerate(zip(entries, planned.steps, strict=True)):
         if progress:

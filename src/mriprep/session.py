@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import pins
 from . import session_brain as brain
 from . import session_checks as checks
 from . import session_plan as planning
@@ -112,12 +113,21 @@ def execute_session(
         states = states_of(case, chosen, given or {})
         recipe, plan = plan_session(recipe, case, chosen, states)
     about = {"reference": chosen, "contrasts": list(plan.contrasts)}
+    pins.check(recipe.entries, recipe.pins)
     done = SessionOutcome(
         case,
         recipe,
         chosen,
         {
-            c: Outcome(case, c, recipe, states[c], warnings=[*said, *noticed], session=about)
+            c: Outcome(
+                case,
+                c,
+                recipe,
+                states[c],
+                warnings=[*said, *noticed],
+                session=about,
+                given={k: v for k, v in states[c].items() if k != "image"},
+            )
             for c in plan.contrasts
         },
     )

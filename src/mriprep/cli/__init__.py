@@ -30,6 +30,8 @@ _DATA_SETS = {
     "split": "mriprep.cli.split:split",
     "check-leaks": "mriprep.cli.check_leaks:check_leaks",
     "export": "mriprep.cli.export:export",
+    "freeze": "mriprep.cli.freeze:freeze",
+    "verify": "mriprep.cli.verify:verify",
 }
 _LOOKING = {
     "report": "mriprep.cli.report:report",

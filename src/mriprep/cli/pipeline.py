@@ -22,7 +22,7 @@ def _recipe_options(command: Any) -> Any:
         [
             click.option(
                 "--recipe", "-r", "recipe_name", default="adult-t1", show_default=True,
-                help="A preset (see `mriprep recipes`) or the path of a YAML file.",
+                help="A preset (see `mriprep recipes`), the path of a YAML file, or a frozen recipe.",
             ),
             click.option(
                 "--template", help="Template to register to: a file, 'mni152', 'auto' (by age), or"

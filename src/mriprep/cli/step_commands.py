@@ -272,11 +272,10 @@ def _checked(step: Step, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_words(name: str, product: Any) -> str:
+    if name == "fitted":
+        split = f", {product.split}" if product.split else ""
+        return f"on {len(product.cases)} images{split} (sha256 {product.sha256[:12]})"
     if isinstance(product, Mapping):
-        if name == "fitted":
-            on = product["fitted_on"]
-            split = f", {on['split']}" if on["split"] else ""
-            return f"on {on['n']} images{split} (sha256 {product['sha256'][:12]})"
         if name == "brain":
             from mriprep.qc.words import brain
 

@@ -281,6 +281,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
             **({"estimate_on": [step(e) for e in part.estimate_on]} if part.estimate_on else {}),
             **({"shape": list(part.shape)} if part.shape else {}),
         }
+    if recipe.pins:
+        content["pins"] = dict(recipe.pins)
     return content
 
 

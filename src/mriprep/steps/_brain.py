@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mriprep import engines, weights
 from mriprep.core import EngineError, EngineMissing, Grid, MriprepWarning, Volume
+from mriprep.io.hashes import checked
 
 from ._brain_input import KNOWN, T1_LIKE, is_t1w
 from ._brain_mask import one_piece, overlap
@@ -188,6 +189,9 @@ def _ask(
             warnings.simplefilter("ignore", MriprepWarning)  # the engine has said it already
             path = weights.find(declared.weights, weights_at)
         facts = weights.facts(declared.weights, path)
+    elif hasattr(module, "weight_files"):  # they come with its package
+        files = module.weight_files(weights_at)
+        facts = {"weights": name, "weights_files": {f.name: checked(f) for f in files}}
     probability = np.asarray(found.data, dtype=np.float32)
     return Answer(name, mask, judge(coarse, mask, image.grid, age, probability), probability, facts)
 

@@ -88,13 +88,7 @@ def in_use(
             MriprepWarning,
             stacklevel=4,
         )
-    keep(
-        fitted={
-            "kind": found.kind,
-            "sha256": found.sha256,
-            "fitted_on": found.to_dict()["fitted_on"],
-        }
-    )
+    keep(fitted=found)
     return found, values
 
 

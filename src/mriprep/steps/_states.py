@@ -92,6 +92,14 @@ class State:
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def told(self) -> dict[str, Any]:
+        """What a record says of it: kind, hash, and what it was fitted on."""
+        return {
+            "kind": self.kind,
+            "sha256": self.sha256,
+            "fitted_on": self.to_dict()["fitted_on"],
+        }
+
     def write(self, path: str | Path) -> Path:
         """Write it as JSON, whole or not at all."""
         from mriprep.io.atomic import write_json

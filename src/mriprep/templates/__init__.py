@@ -28,7 +28,9 @@ __all__ = [
     "asks",
     "find",
     "is_offline",
+    "label",
     "locate",
+    "mask_beside",
     "obtain",
     "pick",
     "staying_offline",
@@ -81,7 +83,7 @@ def find(
     """
     path = Path(spec).expanduser()
     if path.is_file() and own_file(path) is None:
-        return Template(_label(path), path.resolve(), mask_beside(path))
+        return Template(label(path), path.resolve(), mask_beside(path))
     offline = offline or is_offline()
     choice = pick(spec, contrast=contrast, age=age)
     _, entities = _split(str(spec))
@@ -173,7 +175,8 @@ def _split(text: str) -> tuple[str, dict[str, str]]:
     return name, dict(e.split("-", 1) for e in entities if "-" in e)
 
 
-def _label(path: Path) -> str:
+def label(path: Path) -> str:
+    """The label that a template of one's own gets, from its file's name."""
     match = re.match(r"tpl-([A-Za-z0-9]+)(?:.*_cohort-([A-Za-z0-9]+))?", path.name)
     if match:
         return match[1] + (f"+{match[2]}" if match[2] else "")

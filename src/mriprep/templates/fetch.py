@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mriprep.core import InputError, MriprepWarning
+from mriprep.io.hashes import checked
 
 from .catalogue import VARIABLE
 from .choose import Choice
@@ -54,6 +55,9 @@ class Template:
         told = {
             "template_name": self.name,
             "template_file": self.image.name,
+            "template_sha256": checked(self.image),
+            "template_mask_file": self.mask.name if self.mask else "",
+            "template_mask_sha256": checked(self.mask) if self.mask else "",
             "template_contrast": self.contrast,
             "template_chosen": self.why,
             "template_licence": self.licence or "not known: a file of your own",

@@ -13,11 +13,11 @@ from mriprep.core import EngineMissing, InputError, MriprepWarning, OutputError
 from mriprep.io.archive import unzip_into
 from mriprep.io.atomic import write_json
 from mriprep.io.download import download
-from mriprep.io.hashes import file_hash
+from mriprep.io.hashes import checked, file_hash
 from mriprep.io.offline import OFFLINE, is_offline
 
 from .catalogue import Entry, File, describe
-from .find import PINS, checked, home, how_to_get, pins
+from .find import PINS, home, how_to_get, pins
 
 #: Called with a file's name, the bytes that are there, and all its bytes where that is known.
 Progress = Callable[[str, int, int | None], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import warnings
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import EngineMissing, InputError, MriprepWarning
-from mriprep.io.hashes import file_hash
+from mriprep.io.hashes import checked
 
 from .catalogue import Entry, describe
 
@@ -160,17 +159,6 @@ def pins(folder: Path) -> Mapping[str, str]:
     except (OSError, ValueError):
         return {}
     return {str(k): str(v) for k, v in noted.items()} if isinstance(noted, dict) else {}
-
-
-def checked(path: Path) -> str:
-    """The SHA-256 of a file, computed once as long as it does not change."""
-    stat = path.stat()
-    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=64)
-def _digest(path: Path, size: int, changed: int) -> str:
-    return file_hash(path)
 
 
 def _place(entry: Entry, folder: Path) -> Path:

@@ -174,6 +174,11 @@ def _network(path: str, device: str) -> Any:
     return net.load(Path(path), device)
 
 
+def weight_files(weights: Path | str | None = None) -> tuple[Path, Path]:
+    """The files of both networks."""
+    return _weights("bbox_model", weights), _weights("model", weights)
+
+
 def _weights(name: str, given: Path | str | None = None) -> Path:
     """A file of deepbet's wheel, or of a folder; its package is not imported, since it loads a GUI."""
     if given is not None:
