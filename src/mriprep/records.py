@@ -136,12 +136,13 @@ def every(folder: Path) -> Iterator[Found]:
     yield from _below(folder, None)
 
 
-def output_hash(path: Path) -> str | None:
-    """SHA-256 of an output's voxels, as its record has it."""
+def output(path: Path) -> tuple[str | None, str | None]:
+    """Of which contrast an output is, and the SHA-256 of its voxels, as its record has them."""
     file = sidecar_path(path)
-    content = _read(file) if file.is_file() else None
-    output = (content or {}).get("output")
-    return output.get("voxels_sha256") if isinstance(output, dict) else None
+    content = (_read(file) if file.is_file() else None) or {}
+    about = content.get("output")
+    digest = about.get("voxels_sha256") if isinstance(about, dict) else None
+    return content.get("contrast"), digest
 
 
 def _below(folder: Path, case: str | None) -> Iterator[Found]:

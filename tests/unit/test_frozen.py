@@ -1,0 +1,441 @@
+"""Frozen recipes: the same voxels as in training, strict files, and what is refused; verify."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mriprep as mp
+from mriprep import freezing, frozen
+from mriprep.cli import main
+from mriprep.core import Grid, InputError, MriprepWarning, Transform, Volume
+from mriprep.frozen import read_frozen, write_frozen
+from mriprep.phantom import head, template
+from mriprep.record import voxel_hash
+
+AFFINE = Transform.rigid((4, -3, 5), (5, -7, 11)).matrix @ np.diag([-1.0, -1.25, 2, 1])
+GRID = Grid((22, 18, 14), AFFINE)
+CASES = ("sub-01", "sub-02", "sub-03")
+
+
+def scan(seed):
+    data = np.random.default_rng(seed).normal(20, 3, GRID.shape)
+    data[4:18, 3:15, 2:12] *= 8
+    return Volume(np.maximum(data, 0).astype(np.float32), GRID)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """scans/, a state for each contrast, the recipe with them, and out/, made by it."""
+    home = tmp_path_factory.mktemp("home")
+    for contrast, shift in (("T1w", 0), ("FLAIR", 100)):
+        for n, case in enumerate(CASES):
+            mp.write(scan(shift + n), home / "scans" / f"{case}_{contrast}.nii.gz")
+        paths = sorted((home / "scans").glob(f"*_{contrast}.nii.gz"))
+        mp.fit("nyul", paths, "foreground").write(home / "fits" / f"nyul_{contrast}.json")
+    steps = [
+        {"background": {"output": "mask"}},
+        {"resample": {"spacing": 1.5}},
+        {"nyul": {"state": str(home / "fits" / "nyul_{contrast}.json")}},
+        {"slices": {"plane": "axial"}},
+    ]
+    with (home / "recipe.yaml").open("w") as file:
+        json.dump({"name": "small", "steps": steps}, file)  # JSON is YAML
+    for case in CASES:
+        for contrast in ("T1w", "FLAIR"):
+            run = recipe_of(home)(home / "scans" / f"{case}_{contrast}.nii.gz")
+            run.write(home / "out", quality=False)
+    shutil.move(home / "fits", home / "moved")  # what is frozen needs none of it
+    mp.freeze(home / "out", home / "model.recipe")
+    return home
+
+
+def recipe_of(home):
+    return mp.recipe(home / "recipe.yaml")
+
+
+@pytest.fixture
+def out(home, tmp_path):
+    return shutil.copytree(home / "out", tmp_path / "out")
+
+
+def written(out, case, contrast, desc="preproc"):
+    (path,) = out.glob(f"{case}/anat/*_desc-{desc}_{contrast}.nii.gz")
+    return path
+
+
+def recorded(out, case, contrast, desc="preproc"):
+    path = written(out, case, contrast, desc)
+    return json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as left:
+        main([str(a) for a in arguments])
+    return left.value.code
+
+
+# -- the same voxels --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("contrast", ["T1w", "FLAIR"])
+def test_a_new_scan_gets_what_training_got(home, contrast):
+    loaded = mp.load(home / "model.recipe", strict=True)
+    for case in CASES[:2]:
+        done = loaded(home / "scans" / f"{case}_{contrast}.nii.gz")
+        about = recorded(home / "out", case, contrast)
+        assert voxel_hash(done.image) == about["output"]["voxels_sha256"]
+        assert done.record["states"] == about["states"]
+        assert done.record["recipe"]["open"] == about["recipe"]["open"]
+
+
+def test_the_same_outputs_give_the_same_bytes(home, tmp_path):
+    one = mp.freeze(home / "out", tmp_path / "a.recipe").read_bytes()
+    assert one == (home / "model.recipe").read_bytes()
+    with zipfile.ZipFile(home / "model.recipe") as archive:
+        names = archive.namelist()
+    assert names == ["recipe.json", "states/2/nyul_FLAIR.json", "states/2/nyul_T1w.json"]
+    assert str(home) not in one.decode("latin-1")
+
+
+def test_loading_is_light(home):
+    script = (
+        f"import sys, mriprep as mp; p = mp.load({str(home / 'model.recipe')!r}); print(p);"
+        "print(*(m for m in sys.modules if '.' not in m), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.startswith("<Recipe small: background, resample, nyul"), done.stderr
+    heavy = {"torch", "itk", "SimpleITK", "ants", "scipy", "nibabel", "nilearn", "numba"}
+    assert not set(done.stderr.split()) & heavy
+
+
+def test_predictions_find_their_way(home):
+    loaded = mp.load(home / "model.recipe")
+    with pytest.raises(InputError, match="no scan yet"):
+        loaded.restore(np.zeros((2, 2, 2)))
+    done = loaded(home / "scans" / "sub-01_T1w.nii.gz")
+    prediction = np.asarray(done.mask.data, np.uint8)
+    back = loaded.restore(prediction, role="mask")
+    assert back.grid.matches(GRID)
+    for other in (done.restore(prediction, role="mask"), mp.restore(prediction, done, role="mask")):
+        assert voxel_hash(other) == voxel_hash(back)
+    first = np.asarray(done.outcome.native["mask"].data, bool)
+    found = np.asarray(back.data, bool)
+    assert 2 * (first & found).sum() / (first.sum() + found.sum()) > 0.9
+    said = []
+
+    def elsewhere():
+        try:
+            loaded.restore(prediction)
+        except InputError as error:
+            said.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert said  # another thread's scan is none of this one's
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    """A session of the phantom, and a template of the user's."""
+    folder = tmp_path_factory.mktemp("heads")
+    about = {
+        "T1w": {"rotation": (5, 0, 8)},
+        "FLAIR": {"rotation": (2, -3, 6), "orientation": "PSR"},
+    }
+    for seed, (contrast, how) in enumerate(about.items()):
+        made = head(contrast, labels=False, bias=0.2, seed=seed, spacing=6, **how)
+        mp.write(made.image, folder / f"sub-01_{contrast}.nii.gz")
+    mp.write(template(spacing=6.0), folder / "atlas" / "head.nii.gz")
+    return folder
+
+
+@pytest.mark.parametrize("session", [False, True])
+def test_phantoms_through_the_whole_pipeline(heads, tmp_path, session):
+    steps = [
+        "skullstrip" if not session else {"background": {"output": "mask"}},
+        {"n4": {"shrink": 6, "levels": 2}},
+        {"register": {"template": str(heads / "atlas" / "head.nii.gz")}},
+        {"resample": {"spacing": 6.0}},
+        "zscore",
+        "apply_mask",
+    ]
+    recipe = {"name": "whole", "steps": steps}
+    scans = heads / "sub-01_T1w.nii.gz"
+    if session:
+        recipe["session"] = {"estimate_on": [{"n4": {"shrink": 6, "levels": 2}}]}
+        scans = [scans, heads / "sub-01_FLAIR.nii.gz"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MriprepWarning)  # so coarse a head is doubtful
+        first = mp.recipe(recipe)(scans)
+        first.write(tmp_path / "out", quality=False)
+        with pytest.raises(InputError, match="'head.nii.gz' that was used is needed"):
+            mp.freeze(tmp_path / "out", tmp_path / "m.recipe")
+        path = mp.freeze(tmp_path / "out", tmp_path / "m.recipe", files=[heads])
+        again = mp.load(path)(scans)
+    ones = [(first[c], again[c]) for c in first.contrasts] if session else [(first, again)]
+    for one, other in ones:
+        assert voxel_hash(one.image) == voxel_hash(other.image)
+        assert one.transform.reference_name == other.transform.reference_name
+    assert voxel_hash(first.mask) == voxel_hash(again.mask)
+    pins = read_frozen(path)[0]["pins"]
+    assert len(pins["templates"]) == 1
+    assert session or set(pins["weights"]["deepbet"]) == {"bbox_model.pt", "model.pt"}
+
+
+# -- what is refused --------------------------------------------------------------------------
+
+
+def test_cases_that_differ_are_named(home, out, tmp_path):
+    recipe = recipe_of(home).set(
+        resample__spacing=2.0, nyul__state=str(home / "moved" / "nyul_{contrast}.json")
+    )
+    recipe(home / "scans" / "sub-02_FLAIR.nii.gz").write(out, quality=False)
+    for path in out.glob("sub-02/anat/*res-1p5mm*FLAIR*"):
+        path.unlink()
+    with pytest.raises(InputError) as told:
+        mp.freeze(out, tmp_path / "m.recipe")
+    assert "5 agree" in told.value.message
+    assert "sub-02 FLAIR (resample.spacing is 2.0 instead of 1.5)" in told.value.message
+    assert not (tmp_path / "m.recipe").exists()
+
+
+def test_states_that_differ_or_were_changed_are_refused(out, tmp_path):
+    path = written(out, "sub-03", "T1w").with_suffix("").with_suffix(".json")
+    about = json.loads(path.read_text())
+    digest = about["states"][0]["sha256"]
+    about["states"][0]["sha256"] = "0" * 64
+    path.write_text(json.dumps(about))
+    with pytest.raises(InputError, match="sub-03 T1w was normalised by another state of nyul"):
+        mp.freeze(out, tmp_path / "m.recipe")
+    about["states"][0]["sha256"] = digest
+    path.write_text(json.dumps(about))
+    kept = out / "states" / f"nyul-{digest}.json"
+    state = json.loads(kept.read_text())
+    state["values"]["standard"][3] += 1
+    kept.write_text(json.dumps(state))
+    with pytest.raises(InputError, match="changed since"):
+        mp.freeze(out, tmp_path / "m.recipe")
+    kept.unlink()
+    with pytest.raises(InputError, match="is not in"):
+        mp.freeze(out, tmp_path / "m.recipe")
+
+
+def test_folders_and_names_that_are_none(home, tmp_path):
+    with pytest.raises(InputError, match="no record"):
+        mp.freeze(tmp_path, tmp_path / "m.recipe")
+    with pytest.raises(InputError, match=r"ends on \.recipe"):
+        mp.freeze(home / "out", tmp_path / "m.zip")
+    with pytest.raises(InputError, match="no frozen recipe"):
+        mp.load(tmp_path / "none.recipe")
+
+
+def changed(home, path, change):
+    content, files = read_frozen(home / "model.recipe")
+    content = {k: v for k, v in content.items() if k not in ("schema", "kind", "files")}
+    change(content, files)
+    return write_frozen(content, files, path)
+
+
+def test_other_versions_are_told_and_strictly_refused(home, tmp_path):
+    def older(content, _):
+        content["versions"] |= {"mriprep": "0.0.1", "brain/deepbet": "deepbet 0.1"}
+
+    path = changed(home, tmp_path / "m.recipe", older)
+    with pytest.warns(MriprepWarning, match=r"deepbet 0\.1, here .*mriprep 0\.0\.1, here"):
+        mp.load(path)
+    with pytest.raises(InputError, match="other versions"):
+        mp.load(path, strict=True)
+
+
+def test_other_weights_and_templates_are_refused(home, tmp_path):
+    def weights(content, _):
+        content["pins"] = {"weights": {"deepbet": {"model.pt": "0" * 64}}}
+
+    with pytest.raises(InputError, match=r"the weights deepbet, model\.pt is not what"):
+        mp.load(changed(home, tmp_path / "w.recipe", weights))
+
+    def bundled(content, _):
+        from mriprep import templates
+
+        content["pins"] = {"templates": {templates.find("mni152").image.name: "0" * 64}}
+        content["recipe"]["steps"].insert(1, {"register": {"template": "mni152"}})
+        content["placed"][0]["step"] += 1
+
+    with pytest.raises(InputError, match="the template .* is not what the recipe was frozen with"):
+        mp.load(changed(home, tmp_path / "t.recipe", bundled))
+
+
+def test_pins_hold_where_the_template_depends_on_the_case(home, tmp_path):
+    """By age: nothing can be said before there is a case, and everything then."""
+    from mriprep import pins, templates
+    from mriprep.recipe import load
+
+    image = templates.find("mni152").image.name
+    recipe = load(
+        {
+            "steps": [{"register": {"template": "auto"}}],
+            "pins": {"templates": {image: "0" * 64}},
+        }
+    )
+    pins.check(recipe.entries, recipe.pins, early=True)
+    told = load({"steps": [{"register": {"template": "mni152"}}], "pins": recipe.pins})
+    with pytest.raises(InputError, match="is not what"):
+        mp.Pipeline(told)(scan(1))
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda a: a | {"../evil.json": b"{}"},
+        lambda a: a | {"/tmp/evil.json": b"{}"},
+        lambda a: a | {"states/0/more.json": b"{}"},
+        lambda a: a | {"states/2/nyul_T1w.json": a["states/2/nyul_T1w.json"] + b" "},
+        lambda a: {k: v for k, v in a.items() if "T1w" not in k},
+        lambda a: {k: v for k, v in a.items() if k != "recipe.json"},
+        lambda a: a | {"recipe.json": b"[]"},
+        lambda a: a | {"recipe.json": a["recipe.json"].replace(b'"schema": 1', b'"schema": 2')},
+        lambda a: a | {"recipe.json": a["recipe.json"].replace(b'"cases": 3', b'"cases": NaN')},
+        lambda a: a | {"recipe.json": a["recipe.json"].replace(b'"cases": 3', b'"cases": 3, "cases": 3')},
+        lambda a: a | {"recipe.json": a["recipe.json"].replace(b'"cases": 3', b'"case": 3')},
+        lambda a: a | {"recipe.json": a["recipe.json"].replace(b'"states/2/nyul_{', b'"../2/nyul_{')},
+        lambda a: a | {"recipe.json": a["recipe.json"].replace(b'"step": 2', b'"step": 9')},
+    ],
+)  # fmt: skip
+def test_damaged_files_are_refused(home, tmp_path, break_it):
+    with zipfile.ZipFile(home / "model.recipe") as archive:
+        members = {n: archive.read(n) for n in archive.namelist()}
+    path = tmp_path / "m.recipe"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in break_it(dict(members)).items():
+            archive.writestr(name, data)
+    with pytest.raises(InputError, match="no frozen recipe|layout 2"):
+        mp.load(path)
+
+
+def test_packed_and_cut_files_are_refused(home, tmp_path):
+    path = tmp_path / "m.recipe"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("recipe.json", " " * 10**6)
+    with pytest.raises(InputError, match="packed"):
+        mp.load(path)
+    whole = (home / "model.recipe").read_bytes()
+    for cut in (0, 10, len(whole) // 2, len(whole) - 5):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(InputError, match="damaged|no frozen recipe"):
+            mp.load(path)
+    flipped = bytearray(whole)
+    flipped[whole.index(b"standard") + 20] ^= 1
+    path.write_bytes(bytes(flipped))
+    with pytest.raises(InputError, match="damaged"):
+        mp.load(path)
+
+
+def test_what_lies_in_the_cache_is_not_trusted(home):
+    loaded = mp.load(home / "model.recipe")
+    state = next(e.parameters["state"] for e in loaded.recipe.entries if e.step.name == "nyul")
+    path = Path(state.replace("{contrast}", "T1w"))
+    before = path.read_bytes()
+    path.write_text("{}")
+    mp.load(home / "model.recipe")
+    assert path.read_bytes() == before
+
+
+# -- on the command line, and verify ----------------------------------------------------------
+
+
+def test_frozen_on_the_command_line(home, tmp_path, capsys):
+    assert run("freeze", home / "out", tmp_path / "m.recipe") == 0
+    assert "states/2/nyul_T1w.json" in capsys.readouterr().out
+    new = tmp_path / "new"
+    source = home / "scans" / "sub-02_T1w.nii.gz"
+    code = run("run", source, new, "--recipe", tmp_path / "m.recipe", "--no-quality", "--no-report")
+    assert code == 0
+    kept = recorded(home / "out", "sub-02", "T1w")["output"]["voxels_sha256"]
+    assert recorded(new, "sub-02", "T1w")["output"]["voxels_sha256"] == kept
+    assert run("freeze", tmp_path / "new", tmp_path / "again.recipe") == 0
+
+
+def test_verify_says_same_where_it_is(home, capsys):
+    code = run("verify", home / "out", "--inputs", home / "scans", "--sample", 2, "--seed", 3)
+    said = capsys.readouterr().out
+    assert code == 0, said
+    assert "2 cases" in said
+    assert said.count("same: sub-") == len([x for x in said.splitlines() if "difference 0" in x])
+    again = mp.verify(home / "out", home / "scans", sample=2, seed=3)
+    assert {v.case for v in again} == {x.split()[1] for x in said.splitlines() if x[:5] == "same:"}
+
+
+def test_verify_finds_what_is_not(home, out, tmp_path):
+    scans = shutil.copytree(home / "scans", tmp_path / "scans")
+    path = written(out, "sub-01", "T1w")
+    volume = mp.read(path)
+    data = np.array(volume.data)
+    data[3, 3, 3] += 7
+    mp.write(volume.replace(data), path)
+    about = path.with_name(path.name.replace(".nii.gz", ".json"))
+    other = written(out, "sub-02", "T1w").with_suffix("").with_suffix(".json")
+    content = json.loads(other.read_text())
+    content["recipe"]["steps"][1]["resample"]["antialias"] = False
+    other.write_text(json.dumps(content))
+    mp.write(scan(77), scans / "sub-03_FLAIR.nii.gz")
+    assert about.is_file()
+    found = {(v.case, "T1w" in v.file): v for v in mp.verify(out, scans, sample=3) if not v.same}
+    assert found["sub-01", True].why.startswith("the file is not what its record says")
+    assert found["sub-01", True].difference == pytest.approx(7, abs=1e-3)
+    assert found["sub-02", True].why == "other voxels"
+    assert found["sub-02", True].difference > 0
+    assert "sub-03_FLAIR.nii.gz has another SHA-256" in found["sub-03", False].why
+    assert run("verify", out, "--inputs", scans) == 1
+    with pytest.raises(InputError, match="do not exist"):
+        mp.verify(out, tmp_path / "nowhere")
+
+
+def test_verify_takes_what_was_given_with_the_scan(home, tmp_path):
+    source = mp.read(home / "scans" / "sub-01_T1w.nii.gz")
+    mask = source.replace(np.asarray(source.data) > 60, role="mask")
+    labels = source.replace((np.asarray(source.data) > 90).astype(np.uint8), role="labels")
+    folder = tmp_path / "scans"
+    files = {
+        k: mp.write(v, folder / f"{k}.nii.gz") for k, v in (("mask", mask), ("labels", labels))
+    }
+    shutil.copy(home / "scans" / "sub-01_T1w.nii.gz", folder)
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("steps: [{resample: {spacing: 1.5}}, zscore]")
+    companions = [x for k, f in files.items() for x in (f"--{k}", f)]
+    scan_at = folder / "sub-01_T1w.nii.gz"
+    code = run(
+        "run", scan_at, tmp_path / "out", "-r", recipe, "--no-quality", "--no-report", *companions
+    )
+    assert code in (0, 4)
+    found = mp.verify(tmp_path / "out", folder)
+    assert [v for v in found if not v.same] == []
+    assert len(found) == 3  # image, mask and labels
+    files["mask"].unlink()
+    (missing,) = mp.verify(tmp_path / "out", folder)
+    assert "mask.nii.gz is not among the inputs" in missing.why
+
+
+def test_records_of_earlier_versions_are_refused(out, tmp_path):
+    for path in out.glob("sub-*/anat/*.json"):
+        about = json.loads(path.read_text())
+        about["recipe"].pop("open", None)
+        path.write_text(json.dumps(about))
+    with pytest.raises(InputError, match="an earlier mriprep") as told:
+        mp.freeze(out, tmp_path / "m.recipe")
+    assert told.value.hint
+
+
+def test_names_that_records_hold_are_made_safe():
+    assert freezing._clean("../a b{contrast}ö.json") == "a_b{contrast}_.json"
+    assert frozen._MEMBER.fullmatch("states/0/" + freezing._clean("/etc/passwd"))
