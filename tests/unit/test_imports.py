@@ -36,6 +36,8 @@ def loaded(code: str) -> set[str]:
         "import mriprep.cli\ntry: mriprep.cli.main(['n4', '--help'])\nexcept SystemExit: pass",
         "import mriprep.cli\ntry: mriprep.cli.main(['run', '--help'])\nexcept SystemExit: pass",
         "import mriprep.cli\ntry: mriprep.cli.main(['export', '--help'])\nexcept SystemExit: pass",
+        "import mriprep.cli\ntry: mriprep.cli.main(['freeze', '--help'])\nexcept SystemExit: pass",
+        "import mriprep.cli\ntry: mriprep.cli.main(['verify', '--help'])\nexcept SystemExit: pass",
     ],
 )
 def test_nothing_heavy_is_loaded(code):
