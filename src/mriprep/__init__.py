@@ -107,4 +107,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_step_names(), *_FITTING, *_LATER, "lapgm_joint", "__version__"])
+    return sorted([*__all__, *_step_names(), *_LATER, "lapgm_joint", "__version__"])
