@@ -51,7 +51,14 @@ def mad(values: npt.NDArray[np.float32], center: float | None = None) -> float:
     return median(np.abs(values - np.float64(middle))) / 0.6744897501960817
 
 
-def head(image: Floats, brain: Mask, white: Floats, spacing: tuple[float, float, float]) -> Mask:
+def head(
+    image: Floats,
+    brain: Mask,
+    white: Floats,
+    spacing: tuple[float, float, float],
+    *,
+    whole: bool = False,
+) -> Mask:
     """The head: what lies within strong edges of the image.
 
     Parameters
@@ -63,6 +70,8 @@ def head(image: Floats, brain: Mask, white: Floats, spacing: tuple[float, float,
         Probability of white matter.
     spacing : (3,) floats
         mm.
+    whole : bool
+        Whether the head goes on beyond the image, on all sides but below.
 
     Returns
     -------
@@ -70,11 +79,14 @@ def head(image: Floats, brain: Mask, white: Floats, spacing: tuple[float, float,
     """
     mask = _edges(_enhanced(image, white, brain), brain, spacing)
     mask |= brain
-    beyond = _BEYOND if bounds(brain)[2].stop > mask.shape[2] - _BEYOND else 0
-    # Where the brain reaches the top of the image the head goes on there; MRIQC takes it to end.
-    mask = np.pad(mask, ((0, 0), (0, 0), (0, beyond)), mode="edge")
+    # Where the head reaches the border of the image it goes on there; MRIQC takes it to end, and
+    # leaves air at the border. It is followed, but where that air would lie within the brain's reach.
+    sides = _BEYOND if whole else 0
+    top = _BEYOND if whole or bounds(brain)[2].stop > mask.shape[2] - _BEYOND else 0
+    mask = np.pad(mask, ((sides, sides), (sides, sides), (0, top)), mode="edge")
     mask = eroded(eroded(dilated(mask, 4), 4))
-    mask = np.ascontiguousarray(mask[:, :, : mask.shape[2] - beyond])
+    x, y, z = mask.shape
+    mask = np.ascontiguousarray(mask[sides : x - sides, sides : y - sides, : z - top])
     # MRIQC means to add the brain, grown, here; its code marks the first two sagittal slices
     # instead (numbers taken for a mask). The brain is inside all the same: neither is done.
     return filled(_largest(mask, 2), 2)

@@ -136,9 +136,9 @@ def _ringing(scene: Scene) -> Found:
     require_noise(scene)
     _thin(scene)
     step = float(np.mean(scene.spacing))
-    beside = dilated(scene.head, max(2, round(8 / step)))
+    beside = dilated(scene.whole_head, max(2, round(8 / step)))
     beyond = dilated(beside, max(2, round(8 / step)))
-    near, far = scene.hat & beside, scene.hat & ~beyond
+    near, far = scene.outside & beside, scene.outside & ~beyond
     if near.sum() < 500 or far.sum() < 500:
         raise Unmeasured("the air above the head's base is too narrow")
     excess = scene.raw[near].mean(dtype=np.float64) - scene.raw[far].mean(dtype=np.float64)
@@ -158,7 +158,7 @@ def _ringing(scene: Scene) -> Found:
 )  # fmt: skip
 def _ghosts(scene: Scene) -> Found:
     _thin(scene)
-    hat = scene.hat
+    hat = scene.outside
     count = int(hat.sum())
     if count < 1000:
         raise Unmeasured(f"{count} voxels of air lie above the head's base")
@@ -167,7 +167,7 @@ def _ghosts(scene: Scene) -> Found:
         raise Unmeasured(f"{(values <= 0).mean():.0%} of the air is 0: ghosts were cut off")
     found: dict[str, float | str] = {}
     # The head proper: what is as bright as a third of the brain, not the wide mask.
-    bright = scene.head & (scene.raw > scene.brain_level / 3)
+    bright = scene.whole_head & (scene.raw > scene.brain_level / 3)
     for axis, name in enumerate("xyz"):
         there = np.roll(bright, bright.shape[axis] // 2, axis)[hat]
         if there.sum() < 300 or (~there).sum() < 300:

@@ -178,6 +178,18 @@ class Scene:
         return masks.hat(self.head, self.brain, self.grid, self.what.pose)
 
     @cached_property
+    def whole_head(self) -> Mask:
+        """The head where it goes on beyond the image, on all sides but below."""
+        return masks.head(
+            np.maximum(self.corrected, 0), self.brain, self.tissue["wm"], self.spacing, whole=True
+        )
+
+    @cached_property
+    def outside(self) -> Mask:
+        """Air above the plane through glabella and inion, about the whole head."""
+        return masks.hat(self.whole_head, self.brain, self.grid, self.what.pose)
+
+    @cached_property
     def artifacts(self) -> Mask:
         """What shines in the hat."""
         return masks.artifacts(self.raw, self.hat, self.head)
