@@ -141,7 +141,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"", ("is empty",)),
-        (gzip.compress(b""), ("is empty",)),
+        (gzip.compress(b"", mtime=0), ("is empty",)),
         (b"hello world", ("not an image", ".nii.gz")),
         (b"\x89PNG\r\n\x1a\n" + bytes(500), ("PNG",)),
         (b"\n<!DOCTYPE html><html>", ("a web page", "download")),
@@ -151,12 +151,15 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         (bytes(128) + b"DICM" + bytes(500), ("DICOM", "folder")),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), ("HDF5",)),
         (bytes(257) + b"ustar" + bytes(300), ("tar archive",)),
-        (gzip.compress(bytes(257) + b"ustar" + bytes(300)), ("tar archive inside a gzip",)),
-        (gzip.compress(b"NRRD0004\ntype: float\n"), ("packed image", "gunzip")),
+        (
+            gzip.compress(bytes(257) + b"ustar" + bytes(300), mtime=0),
+            ("tar archive inside a gzip",),
+        ),
+        (gzip.compress(b"NRRD0004\ntype: float\n", mtime=0), ("packed image", "gunzip")),
         (b"\x5c\x01\0\0" + bytes(344), ("Analyze 7.5",)),
         (b"\x5c\x01\0\0" + bytes(340) + b"ni1\0", ("NIfTI pair",)),
         (b"\x1f\x8b" + bytes(100), ("damaged",)),
-        (gzip.compress(bytes(5000))[:20], ("truncated",)),
+        (gzip.compress(bytes(5000), mtime=0)[:20], ("truncated",)),
         (b"\x1f", ("not an image",)),
     ],
 )
