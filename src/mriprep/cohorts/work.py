@@ -11,7 +11,6 @@ from typing import Any
 from mriprep import derivatives
 from mriprep.cases import CaseSource
 from mriprep.core import InputError
-from mriprep.qc.outputs import write_all
 from mriprep.record import Failure, public
 from mriprep.run import Outcome, execute, listening
 from mriprep.session import SessionOutcome, execute_session
@@ -79,6 +78,9 @@ def cause_of(error: BaseException) -> str:
 def _whole(job: Job, source: CaseSource, tell: Tell, log: CaseLog) -> Result:
     from mriprep.cases import open_session
     from mriprep.intake import with_given_age
+    from mriprep.qc.outputs import (
+        write_all,
+    )  # loads numba, which a case that fails at once needs not
 
     recipe = _recipe(job)
     before = resume.quick(source) if _there(source) else ""
