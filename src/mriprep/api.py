@@ -137,7 +137,7 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """What was done, as plain data."""
-        from .derivatives import record
+        from .run_record import record
 
         return record(self.outcome)
 
@@ -202,9 +202,13 @@ class SessionRun(Run):
         """All contrasts, the reference first."""
         return tuple(self.session.outcomes)
 
+    @functools.cached_property
+    def _runs(self) -> dict[str, Run]:
+        return {contrast: Run(outcome) for contrast, outcome in self.session.outcomes.items()}
+
     def __getitem__(self, contrast: str) -> Run:
         self.session.case[contrast]  # says which there are
-        return Run(self.session.outcomes[contrast])
+        return self._runs[contrast]
 
     def write(self, folder: str | Path, *, quality: bool = True) -> list[Path]:
         """Write the results of all contrasts, each with its record and quality; the files."""

@@ -115,6 +115,19 @@ class StepRecord:
         }
 
 
+def scores_of(steps: Iterable[StepRecord]) -> dict[str, float]:
+    """The scores that steps gave their own results, 0 to 1: ``registration``, ``brain``."""
+    found: dict[str, float] = {}
+    for step in steps:
+        for name, fact in step.facts.items():
+            score = fact.get("score") if isinstance(fact, Mapping) else None
+            if name.endswith("_score"):
+                score = fact
+            if isinstance(score, int | float):
+                found[name.removesuffix("_score")] = round(float(score), 4)
+    return found
+
+
 def voxel_hash(volume: Volume) -> str:
     """SHA-256 of a volume's shape, affine and voxels (C order), as a file holds them.
 

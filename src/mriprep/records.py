@@ -11,7 +11,7 @@ from typing import Any
 
 from .core import Grid, InputError
 from .core.chain import Chain
-from .derivatives import sidecar_path
+from .run_record import sidecar_path
 
 #: Where records lie in a folder of derivatives, a subject's or a session's folder, or anat itself.
 _PLACES = ("", "anat/", "sub-*/anat/", "sub-*/ses-*/anat/", "ses-*/anat/")

@@ -15,7 +15,7 @@ import pytest
 
 from mriprep import derivatives
 from mriprep.core import Case, Grid, OutputError, Transform, Volume
-from mriprep.declare import get, keep
+from mriprep.declare import keep
 from mriprep.intake import read_case
 from mriprep.io.hashes import file_hash
 from mriprep.io.images import read_image, write_image
@@ -373,39 +373,3 @@ def test_numbers_that_are_not_finite_do_not_stop_a_record(tmp_path):
     )
     record = sidecar(derivatives.write(done, tmp_path)[0])
     assert record["facts"] == {"EchoTime": None, "x": 2.0}
-
-
-# -- a step alone ---------------------------------------------------------------------------------
-
-
-def test_the_record_of_a_step_alone(scan, tmp_path):
-    import mriprep as mp
-
-    image = read_image(scan)
-    result = mp.denoise(image, size=5)
-    path = tmp_path / "out.nii.gz"
-    about = {"seconds": 0.1, "warnings": ["odd"], "facts": {"threshold": 3}}
-    record = derivatives.step_record(
-        get("denoise"), {"size": 5}, {"image": image}, result, path, about
-    )
-    assert record == tmp_path / "out.json"
-    content = json.loads(record.read_text())
-    assert content["step"] == "denoise"
-    assert {k: content[k] for k in about} == about
-    assert content["parameters"] == {"size": 5}
-    assert content["inputs"]["image"]["file"] == scan.name
-    assert content["inputs"]["image"]["file_sha256"] == file_hash(scan)
-    assert content["output"]["voxels_sha256"] == voxel_hash(result)
-    assert content["references"][0]["doi"] == "10.1109/TASSP.1979.1163188"
-    assert str(scan.parent) not in record.read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a.nii.gz", "a.json"), ("a.nii", "a.json"), ("a.tfm", "a.json"), ("a.b.mha", "a.b.json"),
-        ("sub-01_T1w.nii.gz", "sub-01_T1w.json"), ("a", "a.json"),
-    ],
-)  # fmt: skip
-def test_the_name_of_a_record(name, expected):
-    assert derivatives.sidecar_path(Path("x") / name) == Path("x") / expected

@@ -74,13 +74,30 @@ def test_what_was_not_measured_is_not_judged(monkeypatch):
     assert judge({"cjv": None}, "T1w") == judge({}, "T1w") == []
 
 
+def test_where_a_metric_is_needed_and_missing_somebody_must_look(monkeypatch):
+    needed = made(above={"look": 1.0}, needed=True)
+    monkeypatch.setattr(gates, "gates", lambda: (needed, made(code="y", above={"look": 1.0})))
+    (reason,) = judge({}, "T1w", missing={"cjv": "half of it is not positive"})
+    assert (reason["code"], reason["level"]) == ("x-unmeasured", "look")
+    assert "half of it is not positive" in reason["says"]
+    assert judge({}, "T1w", missing={}) == []
+    assert judge({"cjv": 0.5}, "T1w", missing={}) == []
+
+
+@pytest.mark.parametrize("name", ["brain_score", "registration_score"])
+def test_a_score_near_zero_fails(name):
+    assert verdict_of(judge({name: 0.01}, "T1w")) == "fail"
+    assert judge({name: 0.3}, "T1w") == []  # the step itself doubts it
+
+
 def test_every_gate_is_of_a_metric_that_is_there_and_speaks():
     assert gates.gates()
     for gate in gates.gates():
         assert gate.metric in METRICS or gate.metric.endswith("_score"), gate
         limits = gate.above or gate.below
-        text = gate.says.format(value=1.5, limit=limits.get("look", limits.get("fail")))
-        assert "1.5" in text or "2" in text, f"{gate.code} does not tell the value"
+        limit = limits.get("look", limits.get("fail"))
+        told = [gate.says.format(value=value, limit=limit) for value in (1.0, 4.0)]
+        assert told[0] != told[1], f"{gate.code} does not tell the value"
         if len(limits) == 2:
             sign = 1 if gate.above else -1
             assert sign * limits["fail"] > sign * limits["look"], gate.code

@@ -95,6 +95,22 @@ def test_what_is_off_the_scale_is_told_on_page_and_in_file(phantom, tmp_path):
     assert made.quality_files[0].name == "sub-02_T1w_quality.json"
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_lost_slices_are_named_and_fail(phantom, axis):
+    """Along whichever axis they lie, and whatever else can be measured then."""
+    data = phantom.image.floats()
+    middle = data.shape[axis] // 2
+    np.moveaxis(data, axis, 0)[middle - 3 : middle + 3] = 0
+    scan = phantom.image.replace(data)
+    done = execute(load({"steps": STEPS}), Case("sub-03", {"T1w": scan}), mask=phantom.brain)
+    quality = assess(done)
+    assert quality["metrics"]["empty_slices"] == 6
+    assert quality["verdict"] == "fail"
+    assert "6 slices within the image hold one value" in " ".join(
+        r["says"] for r in quality["reasons"]
+    )
+
+
 def test_it_can_be_left_out(outcome, tmp_path):
     made = write_all(outcome, tmp_path, quality=False, report=False)
     assert not made.qualities

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mriprep as mp
-from mriprep import derivatives, session_checks, session_plan
+from mriprep import derivatives, run_record, session_checks, session_plan
 from mriprep.core import Case, Grid, InputError, RecipeError, Transform, Volume
 from mriprep.declare import keep
 from mriprep.phantom import head, template
@@ -135,10 +135,10 @@ def test_all_contrasts_come_to_lie_on_each_other(case, heads, atlas, go):
         assert r > 0.85, contrast
         assert outcome.state["transform"].distance(heads[contrast].pose, POINTS) < 1e-6
         # One interpolation, from the contrast's own grid.
-        record = derivatives.record(outcome)
+        record = run_record.record(outcome)
         assert [s["step"] for s in record["steps"]].count("resample") == 1
         assert record["session"] == {"reference": "T1w", "contrasts": ["T1w", "T2w", "FLAIR"]}
-        assert derivatives.chain(outcome).native.matches(case[contrast].grid)
+        assert run_record.chain(outcome).native.matches(case[contrast].grid)
     direct = mp.resample(case["FLAIR"], heads["FLAIR"].pose, truth.grid)
     assert np.allclose(done.outcomes["FLAIR"].image.data, direct.data, atol=1e-2)
 

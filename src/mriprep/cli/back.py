@@ -168,8 +168,8 @@ def _transform(path: Path) -> Transform:
     import json
 
     from mriprep.core import Grid
-    from mriprep.derivatives import sidecar_path
     from mriprep.io.transforms import read_transform
+    from mriprep.run_record import sidecar_path
 
     found = read_transform(path)
     try:
@@ -199,7 +199,7 @@ def _check_image(path: Path) -> None:
 
 def _spare(output: Path, inputs: Sequence[Path | None]) -> None:
     """Refuse to write over an input, or over the record beside one."""
-    from mriprep.derivatives import sidecar_path
+    from mriprep.run_record import sidecar_path
 
     given = [p for p in inputs if p is not None]
     _spare_inputs(output, given)
@@ -224,12 +224,12 @@ def _finish(
     """Write image and record, and say so."""
     from importlib.metadata import version
 
-    from mriprep.derivatives import sidecar_path
     from mriprep.io.atomic import write_json
     from mriprep.io.hashes import file_hash
     from mriprep.io.images import write_image
     from mriprep.io.predictions import write_classes
     from mriprep.record import public, voxel_hash
+    from mriprep.run_record import sidecar_path
 
     for warning in said:
         click.echo(f"note: {warning}", err=True)

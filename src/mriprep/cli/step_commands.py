@@ -214,7 +214,7 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         written.append(write(kept["bias_field"], given["field"]))
     if given.get("probabilities") is not None:
         written += _probabilities(kept, given["probabilities"])
-    from mriprep.derivatives import step_record
+    from mriprep.run_record import step_record
 
     about = {"seconds": round(seconds, 3), "warnings": said, "facts": facts}
     record = step_record(step, checked, arguments, result, output_path, about)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mriprep import derivatives
 from mriprep.cases import CaseSource
 from mriprep.core import InputError
-from mriprep.record import Failure, public
+from mriprep.record import Failure, public, scores_of
 from mriprep.run import Outcome, execute, listening
+from mriprep.run_record import sidecar_path
 from mriprep.session import SessionOutcome, execute_session
 
 from . import resume
@@ -140,16 +140,11 @@ def _whole(job: Job, source: CaseSource, tell: Tell, log: CaseLog) -> Result:
 
 
 def scores(outcomes: Iterable[Outcome]) -> dict[str, float]:
-    """The numbers by which a case is judged: every step's ``score``, and the brain's volume, ml."""
+    """The numbers by which a case is judged, by contrast: every step's score, and volumes, ml."""
     found: dict[str, float] = {}
-    for outcome in outcomes:
-        for step in outcome.steps:
-            for name, fact in step.facts.items():
-                score = fact.get("score") if isinstance(fact, Mapping) else None
-                if name.endswith(("_score", "_ml")):
-                    score = fact
-                if isinstance(score, int | float):
-                    found[f"{outcome.contrast}_{name.removesuffix('_score')}"] = round(score, 4)
+    for o in outcomes:
+        volumes = {k: round(v, 4) for s in o.steps for k, v in s.facts.items() if k.endswith("_ml")}
+        found |= {f"{o.contrast}_{k}": v for k, v in {**scores_of(o.steps), **volumes}.items()}
     return found
 
 
@@ -169,7 +164,7 @@ def _recipe(job: Job) -> Any:
 
 
 def _sidecars(files: Iterable[Path]) -> list[Path]:
-    beside = dict.fromkeys(derivatives.sidecar_path(f) for f in files)
+    beside = dict.fromkeys(sidecar_path(f) for f in files)
     return [p for p in beside if p.is_file()]
 
 

@@ -121,7 +121,7 @@ class Chain:
         Parameters
         ----------
         record : mapping
-            What :func:`mriprep.derivatives.record` makes, or the JSON beside
+            What :func:`mriprep.run_record.record` makes, or the JSON beside
             any output of a run.
 
         Raises

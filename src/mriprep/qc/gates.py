@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -42,6 +43,8 @@ class Gate(BaseModel):
         Where it holds; everywhere if empty.
     tesla : (float, float), optional
         Field strengths for which it holds.
+    needed : bool
+        Whether an image of which it cannot be measured is to be looked at.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +57,7 @@ class Gate(BaseModel):
     below: dict[Literal["look", "fail"], float] = {}
     contrasts: tuple[str, ...] = ()
     tesla: tuple[float, float] | None = None
+    needed: bool = False
 
     @model_validator(mode="after")
     def _one_side(self) -> Gate:
@@ -88,9 +92,23 @@ class Gate(BaseModel):
                 }
         return None
 
+    def unmeasured(self, why: str) -> Reason:
+        """What it says where there is no value."""
+        return {
+            "code": f"{self.code}-unmeasured",
+            "level": "look",
+            "says": f"{self.metric} could not be measured: {why}",
+            "metric": self.metric,
+            "picture": self.picture,
+        }
+
 
 def judge(
-    values: Mapping[str, float | None], contrast: str, tesla: float | None = None
+    values: Mapping[str, float | None],
+    contrast: str,
+    tesla: float | None = None,
+    *,
+    missing: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Reason]:
     """Reasons to look at an image, or to leave it out, by its metrics and scores.
 
@@ -102,6 +120,9 @@ def judge(
         T1w, T2w, ...
     tesla : float, optional
         The scanner's field strength.
+    missing : mapping of str to str, optional
+        Metrics that could not be measured, and why. Damage hides in what
+        cannot be measured: where a gate needs its metric, that is a reason.
 
     Returns
     -------
@@ -113,6 +134,8 @@ def judge(
         value = values.get(gate.metric)
         if value is not None and (reason := gate.asked(float(value))) is not None:
             reasons.append(reason)
+        elif value is None and gate.needed and gate.metric in missing:
+            reasons.append(gate.unmeasured(missing[gate.metric]))
     return sorted(reasons, key=lambda r: -VERDICTS.index(r["level"]))
 
 

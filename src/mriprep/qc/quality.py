@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import GeometryError, InputError, MriprepError, Transform, Volume
-from mriprep.core.chain import Chain
-from mriprep.derivatives import image_name, record, subject_folder
-from mriprep.record import public
+from mriprep.core import GeometryError, MriprepError, Transform, Volume
+from mriprep.derivatives import image_name, subject_folder
+from mriprep.record import public, scores_of
 from mriprep.run import Outcome, listening
+from mriprep.run_record import chain, folders_of
 
 from . import words
 from .gates import Reason, judge, verdict_of
@@ -53,14 +53,14 @@ def assess(outcome: Outcome, *, report: str | None = None) -> dict[str, Any]:
         ``facts``, ``warnings``, ``histograms``.
     """
     began = time.perf_counter()
-    told = record(outcome)
+    told = _told(outcome)
     found = Measured({}, {})
     histograms: dict[str, Any] = {}
     if outcome.failure is None:
         with listening():  # what it would say was said by the steps
             found = _measured(outcome)
             histograms = _histograms(outcome)
-    known_scores = scores(outcome)
+    known_scores = scores_of(outcome.steps)
     reasons = list(_reasons(outcome, told, known_scores, found))
     return {
         "schema": SCHEMA,
@@ -73,7 +73,7 @@ def assess(outcome: Outcome, *, report: str | None = None) -> dict[str, Any]:
         "scores": known_scores,
         "metrics": {name: _number(value) for name, value in found.values.items()},
         "missing": dict(found.missing),
-        "facts": {k: v for k, v in told["facts"].items() if k in (*words.FACTS, "site")},
+        "facts": told["facts"],
         "warnings": told["warnings"],
         "seconds": round(time.perf_counter() - began, 2),
         "histograms": histograms,
@@ -81,36 +81,40 @@ def assess(outcome: Outcome, *, report: str | None = None) -> dict[str, Any]:
     }
 
 
-def scores(outcome: Outcome) -> dict[str, float]:
-    """The scores that steps gave their own results, 0 to 1: ``registration``, ``brain``."""
-    found: dict[str, float] = {}
-    for step in outcome.steps:
-        for name, fact in step.facts.items():
-            score = fact.get("score") if isinstance(fact, Mapping) else None
-            if name.endswith("_score"):
-                score = fact
-            if isinstance(score, int | float):
-                found[name.removesuffix("_score")] = round(float(score), 4)
-    return found
+def _told(outcome: Outcome) -> dict[str, Any]:
+    """What others may read of facts, warnings and a failure."""
+    failure = outcome.failure
+    facts = {k: v for k, v in outcome.case.facts.items() if k in (*words.FACTS, "site")}
+    says = (
+        None
+        if failure is None
+        else {"says": failure.message, "hint": failure.hint, "step": failure.step}
+    )
+    plain: dict[str, Any] = public(
+        {"facts": facts, "warnings": outcome.all_warnings, "failure": says}, folders_of(outcome)
+    )
+    return plain
 
 
 def _reasons(
     outcome: Outcome, told: Mapping[str, Any], known: Mapping[str, float], found: Measured
 ) -> Iterator[Reason]:
-    if outcome.failure is not None:
-        failure = told["failure"]
+    if told["failure"] is not None:
         yield {
+            **told["failure"],
             "code": "failed",
             "level": "fail",
-            "says": failure["message"],
-            "hint": failure["hint"],
-            "step": failure["step"],
-            "picture": failure["step"],
+            "picture": told["failure"]["step"],
         }
         return
     tesla = outcome.case.facts.get("MagneticFieldStrength")
     values = {**found.values, **{f"{name}_score": score for name, score in known.items()}}
-    yield from judge(values, outcome.contrast, tesla if isinstance(tesla, int | float) else None)
+    yield from judge(
+        values,
+        outcome.contrast,
+        tesla if isinstance(tesla, int | float) else None,
+        missing=found.missing,
+    )
     for step in outcome.steps:
         for text in step.warnings:
             if text in outcome.doubts:
@@ -160,10 +164,10 @@ def _brain(outcome: Outcome) -> Volume | None:
         return None
     from mriprep.steps.resample import resample
 
+    way = chain(outcome)
     try:
-        chain = Chain.from_record(record(outcome))
-        return resample(mask, chain.until(mask.grid).to_native.inverse(), chain.native)
-    except (GeometryError, InputError):  # the mask lies where this image never was
+        return resample(mask, way.until(mask.grid).to_native.inverse(), way.native)
+    except GeometryError:  # the mask lies where this image never was
         return None
 
 

@@ -135,7 +135,7 @@ def render(
         nobody are shown. What depends on the cohort is marked, so that
         :mod:`.blocks` can fill it anew.
     """
-    from mriprep.derivatives import record
+    from mriprep.run_record import record
 
     # Every text that came from outside is taken from the record: it names no folders.
     told = record(outcome)

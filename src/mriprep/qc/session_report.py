@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import Transform, Volume
-from mriprep.derivatives import record
 from mriprep.run import Outcome
+from mriprep.run_record import record
 from mriprep.session import SessionOutcome
 from mriprep.snapshot import middle, take
 

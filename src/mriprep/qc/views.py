@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import Role, Transform, Volume
-from mriprep.derivatives import chain
 from mriprep.run import Outcome
+from mriprep.run_record import chain
 from mriprep.snapshot import PLANES, Histogram, Snapshot, middle, take
 
 from . import figures

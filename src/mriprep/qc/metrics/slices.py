@@ -56,6 +56,25 @@ def _slices(scene: Scene) -> Found:
     }
 
 
+@measures(
+    Metric(
+        "empty_slices", "Slices that are lost",
+        "Number of slices, along the axis that has most of them, that hold one value alone and lie between slices "
+        "that hold more.",
+        "lower",
+    ),
+)  # fmt: skip
+def _empty(scene: Scene) -> Found:
+    lost = 0
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        flat = scene.raw.max(axis=others) == scene.raw.min(axis=others)
+        shown = np.flatnonzero(~flat)
+        if shown.size:
+            lost = max(lost, int(flat[shown[0] : shown[-1]].sum()))
+    return {"empty_slices": float(lost)}
+
+
 def stack_axis(scene: Scene) -> int:
     """Along which axis slices are stacked: the thickest, else the one that the file stores last."""
     spacing = scene.spacing
