@@ -72,8 +72,9 @@ class Outcome:
         Of one contrast among others: ``reference``, the contrast that they
         all follow, and ``contrasts``.
     native : dict of str to Volume
-        What was found on the scan's own grid and has moved on since:
-        ``mask``. Quality is measured there, where nothing is interpolated.
+        What was found on the scan's own grid: ``mask``, which may have moved
+        on since, and ``tissues``, where quality was measured without a step
+        that finds them. Quality is measured there, where nothing is interpolated.
     given : mapping of str to Volume
         What came with the scan, as it came, by slot.
     """

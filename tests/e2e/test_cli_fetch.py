@@ -66,6 +66,8 @@ def test_offline_and_wrong_names(cli, server):
     cli("fetch", "first", "--offline").refused("the network is switched off", server.url)
     cli("fetch", "frist").refused("there are no weights 'frist'", "did you mean 'first'")
     cli("fetch").refused("say which weights: first, second")
+    said = cli("fetch", "--offline")  # of all, what is missing
+    said.refused("the weights 'first' are not on this machine", "the weights 'second' are not")
     assert server.asked == []
 
 

@@ -52,7 +52,7 @@ def test_what_is_no_dicom_is_told(place, command):
     assert "is a table" in message
     assert "mriprep run t.csv OUT" in hint
     (place / "empty").mkdir()
-    assert "no DICOM image found" in refused(command, "empty")[0]
+    assert "there is no file in it" in refused(command, "empty")[0]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def fetch(
     if listing:
         _list()
         return 0
+    everything = everything or (offline and not names)  # what is missing, of all
     if everything == bool(names):
         raise click.UsageError(
             f"say which weights: {', '.join(weights.names())}; or --all, or --list"

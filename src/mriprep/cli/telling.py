@@ -9,6 +9,9 @@ import click
 
 from mriprep.core import Doubt
 
+#: What the contrast of a scan is called that nothing tells of.
+UNKNOWN = "image"
+
 
 def doubted(doubts: Sequence[str]) -> int:
     """The exit code of a run that is done; says so where somebody must look."""
@@ -28,6 +31,10 @@ def judged(qualities: Mapping[str, Mapping[str, Any]]) -> None:
         click.secho(verdict, fg=colours[verdict])
         for reason in quality["reasons"]:
             click.echo(f"  {reason['says']}")
+        if contrast == UNKNOWN:
+            click.echo(
+                "  what contrast it has is not known: name the file ..._T1w.nii.gz, or as it is"
+            )
 
 
 def told(warnings: Sequence[str]) -> None:

@@ -65,9 +65,13 @@ class Headers:
             If there is no image at all.
         """
         if not self.found:
+            what = f"no DICOM image found ({self.other} other files, {self.damaged} damaged ones)"
+            if not self.other and not self.damaged:
+                what = "there is no file in it"
             raise InputError(
-                f"no DICOM image found ({self.other} other files, {self.damaged} damaged ones)",
-                hint="give the folder that holds the scanner's files, or a zip archive of it",
+                what,
+                hint="give the folder that holds the scanner's files, or a zip archive of it; of"
+                " images in other formats one file, or to `mriprep run` a dataset of them",
             )
         if self.other:
             _warn(f"left out {self.other} files that are not DICOM images")

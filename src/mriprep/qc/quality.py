@@ -196,7 +196,9 @@ def _tissues(
 
         contrast: Any = outcome.contrast if outcome.contrast in _KNOWN else "auto"
         with keeping() as kept:
-            tissues(corrected, brain, pose if _to_mni(pose) else None, contrast=contrast)
+            outcome.native["tissues"] = tissues(
+                corrected, brain, pose if _to_mni(pose) else None, contrast=contrast
+            )
         found = [kept[f"tissue_{name}"] for name in TISSUES]
     return dict(zip(TISSUES, found, strict=True))
 

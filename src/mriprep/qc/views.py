@@ -82,7 +82,7 @@ class Look:
     @cached_property
     def tissues(self) -> Volume | None:
         """The labels of tissues, if there are any."""
-        found = self.outcome.state.get("tissues")
+        found = self.outcome.state.get("tissues", self.outcome.native.get("tissues"))
         return found if isinstance(found, Volume) and np.any(found.data) else None
 
     @cached_property

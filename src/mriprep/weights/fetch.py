@@ -97,7 +97,7 @@ def _obtain(
         raise EngineMissing(
             f"the weights '{entry.name}' are not on this machine, and the network is switched off"
             f" (--offline or {OFFLINE}=1)",
-            hint=how_to_get(entry, folder),
+            hint=f"where there is a network, {how_to_get(entry, folder)}",
         )
 
     def told(there: int, all_of_it: int | None) -> None:
