@@ -48,7 +48,7 @@ AGES = (2.0, 0.5, 0.0)
 def values_of(
     image: Volume, brain: Volume, pose: Transform, template: Volume, contrast: str
 ) -> dict[str, float | None]:
-    """Metrics and the mask's score."""
+    """Metrics, None where they could not be measured, and the mask's score."""
     with keeping() as kept:
         corrected = mp.n4(image, brain)
     field = kept.get("bias_field")
@@ -62,7 +62,7 @@ def values_of(
     )
     coarse = Coarse.of(image)
     score = _brain_trust.judge(coarse, np.asarray(brain.data), image.grid).score
-    return {**found_in.values, "brain_score": score}
+    return {**found_in.values, **dict.fromkeys(found_in.missing), "brain_score": score}
 
 
 def leaking(scan: Scan, brain: Volume, by: float) -> float:
@@ -180,7 +180,8 @@ def scans(data: Path | None, given: argparse.Namespace) -> Iterator[Scan]:
 def reasons(row: dict[str, Any]) -> list[dict[str, Any]]:
     """Why a row is flagged."""
     values = row["values"]
-    found = judge(values, row["contrast"])
+    missing = {name: "not measured" for name, value in values.items() if value is None}
+    found = judge(values, row["contrast"], missing=missing)
     # A run says itself that a mask or a registration is doubtful.
     for name in ("brain_score", "registration_score"):
         score = values.get(name)
