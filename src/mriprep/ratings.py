@@ -11,7 +11,7 @@ import re
 import unicodedata
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,8 @@ class Rating:
     def __post_init__(self) -> None:
         if self.rating not in RATINGS:
             raise InputError(
-                f"'{self.rating}' is no rating", hint=f"accepted: {', '.join(RATINGS)}"
+                f"the rating '{self.rating}' is not one of {', '.join(RATINGS)}",
+                hint="give one of them",
             )
         if not RATER.fullmatch(self.rater):
             raise InputError(
@@ -84,6 +85,18 @@ class Rating:
 
 
 COLUMNS = tuple(f.name for f in fields(Rating))
+
+
+class NoTable(InputError):
+    """A ``ratings.tsv`` that cannot be used; :attr:`why` does not say where it lies."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"'{path}' is no table of ratings: {why}",
+            hint=f"its first line must be {' '.join(COLUMNS)}, tabs between, in UTF-8; move the file"
+            " away to begin a new one",
+        )
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,7 @@ def append(folder: Path, rating: Rating) -> Rating:
 
     Raises
     ------
-    InputError
+    NoTable
         If a ``ratings.tsv`` is there that has other columns.
     OutputError
         If it cannot be written.
@@ -159,44 +172,79 @@ def read(folder: Path) -> list[Rating]:
 
     Raises
     ------
-    InputError
+    NoTable
         If ``ratings.tsv`` cannot be read or has other columns.
     """
-    path = Path(folder) / FILE
-    if not path.exists():
-        return []
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"'{path}' cannot be read: {error}", hint="it must be a table in UTF-8"
-        ) from error
-    header, _, rest = text.partition("\n")
-    if not text:
-        return []
-    columns = _header(header, path)
-    last: dict[tuple[str, str, str], Rating] = {}
-    bad: list[int] = []
-    for number, line in enumerate(rest.split("\n"), 2):
-        if not line.strip():
-            continue
-        try:
-            row = dict(zip(columns, line.rstrip("\r").split("\t"), strict=True))
-            rating = Rating(**{c: _plain(row[c]) for c in COLUMNS})
-        except (ValueError, InputError):
-            bad.append(number)
-            continue
-        key = (rating.case, rating.contrast, rating.rater)
-        last.pop(key, None)
-        last[key] = rating
+    said, bad = parse(folder)
     if bad:
-        lines = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+        lines = ", ".join(str(line) for line, _ in bad[:5]) + (", ..." if len(bad) > 5 else "")
         warnings.warn(
             f"{FILE}: {len(bad)} of its rows are no ratings and were left out (line {lines})",
             MriprepWarning,
             stacklevel=2,
         )
-    return list(last.values())
+    return said
+
+
+def parse(
+    folder: Path, *, needed: Sequence[str] = COLUMNS
+) -> tuple[list[Rating], list[tuple[int, str]]]:
+    """The ratings that count, and the rows that are none: their lines, and what is wrong with them.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder of outputs; without ``ratings.tsv`` nothing was rated.
+    needed : sequence of str
+        Columns that must be there; of others that are not, what
+        :class:`Rating` has by default is taken. Tables that were written by
+        hand may lack some.
+
+    Raises
+    ------
+    NoTable
+        If ``ratings.tsv`` cannot be read or lacks a column that is needed.
+    """
+    path = Path(folder) / FILE
+    if not path.exists():
+        return [], []
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NoTable(path, f"it cannot be read: {error}") from error
+    except OSError as error:
+        raise NoTable(path, f"it cannot be read: {error.strerror}") from error
+    header, _, rest = text.partition("\n")
+    if not text:
+        return [], []
+    columns = _header(header, path, needed)
+    last: dict[tuple[str, str, str], Rating] = {}
+    bad: list[tuple[int, str]] = []
+    for number, line in enumerate(rest.split("\n"), 2):
+        if not line.strip():
+            continue
+        cells = line.rstrip("\r").split("\t")
+        if len(cells) != len(columns):
+            bad.append((number, f"it has {len(cells)} of {len(columns)} cells"))
+            continue
+        row = dict(zip(columns, cells, strict=True))
+        try:
+            rating = Rating(**{c: _plain(row[c]) for c in COLUMNS if c in row})
+        except InputError as error:
+            bad.append((number, error.message))
+            continue
+        key = (rating.case, rating.contrast, rating.rater)
+        last.pop(key, None)
+        last[key] = rating
+    return list(last.values()), bad
+
+
+def counts(ratings: Iterable[Rating]) -> dict[tuple[str, str], Counter[str]]:
+    """How many raters said what, of each case and contrast."""
+    said: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for r in ratings:
+        said[r.case, r.contrast][r.rating] += 1
+    return dict(said)
 
 
 def consensus(ratings: Iterable[Rating]) -> dict[tuple[str, str], Consensus]:
@@ -213,26 +261,19 @@ def consensus(ratings: Iterable[Rating]) -> dict[tuple[str, str], Consensus]:
         (case, contrast) to :class:`Consensus`. A rater who is unsure counts
         neither way.
     """
-    said: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for r in ratings:
-        said[r.case, r.contrast][r.rating] += 1
     found = {}
-    for image, counts in said.items():
-        more = counts["pass"] - counts["fail"]
+    for image, said in counts(ratings).items():
+        more = said["pass"] - said["fail"]
         rating = "pass" if more > 0 else "fail" if more < 0 else "unsure"
-        found[image] = Consensus(rating, counts.total(), len(+counts) == 1)
+        found[image] = Consensus(rating, said.total(), len(said) == 1)
     return found
 
 
-def _header(line: str, path: Path) -> tuple[str, ...]:
-    """The columns of a table, all of ours among them."""
+def _header(line: str, path: Path, needed: Sequence[str] = COLUMNS) -> tuple[str, ...]:
+    """The columns of a table, those that are needed among them."""
     columns = tuple(line.removeprefix("\ufeff").rstrip("\r\n").split("\t"))
-    if missing := [c for c in COLUMNS if c not in columns]:
-        raise InputError(
-            f"'{path}' is no table of ratings: it has no column {', '.join(missing)}",
-            hint=f"its first line must be {' '.join(COLUMNS)}, tabs between; move the file away"
-            " to begin a new one",
-        )
+    if missing := [c for c in needed if c not in columns]:
+        raise NoTable(path, f"it has no column {', '.join(missing)}")
     return columns
 
 

@@ -94,7 +94,7 @@ def test_failures_are_left_out_unless_asked_for(out):
 
 def test_bad_ratings_are_refused(out):
     rate(out, ("sub-01", "T1w", "great", "a"))
-    with pytest.raises(InputError, match="line 2: 'great' is not a rating"):
+    with pytest.raises(InputError, match="line 2: the rating 'great' is not one of"):
         exports.collect(out)
 
 

@@ -271,6 +271,34 @@ def test_a_quality_that_is_none_is_refused(change, said):
         checked({**quality(), **change})
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b"\xff", "no text in UTF-8"),
+        (b" " * 4_000_001, "more than 4000000 bytes"),
+        (None, "cannot be read: Is a directory"),
+    ],
+)
+def test_a_quality_file_that_cannot_be_read_is_told(tmp_path, content, said):
+    put(tmp_path, quality(0))
+    path = put(tmp_path, quality(1))
+    path.unlink()
+    path.mkdir() if content is None else path.write_bytes(content)
+    ((name, why),) = mp.report(tmp_path).problems
+    assert name == "sub-01/anat/sub-01_T1w_quality.json"
+    assert said in why
+
+
+def test_ratings_that_were_written_by_hand(tmp_path):
+    (tmp_path / "ratings.tsv").write_text(
+        "case\tcontrast\trating\nsub-01\tT1w\tfail\nsub-01\tT1w\tpass\nsub-02\tT1w\n"
+    )
+    ratings, problems = read_ratings(tmp_path)
+    assert ratings == {("sub-01", "T1w"): "pass"}
+    assert problems == [("ratings.tsv", "line 4: it has 2 of 3 cells")]
+
+
 def test_ratings_without_their_columns_are_told(tmp_path):
     assert read_ratings(tmp_path) == ({}, [])
     (tmp_path / "ratings.tsv").write_text("case\trating\n")

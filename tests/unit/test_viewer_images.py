@@ -55,10 +55,13 @@ def test_quality_is_shown_and_names_are_not(cohort):
 
 def test_numbers_that_are_none(tmp_path):
     path = quality("sub-01", "T1w", tmp_path, verdict="look", site="A", value=float("nan"))
-    path.write_text(path.read_text().replace('"cjv": null', '"cjv": Infinity, "x": "1"'))
+    path.write_text(
+        path.read_text().replace('"cjv": null', f'"cjv": Infinity, "x": "1", "y": {10**400}')
+    )
     (image,) = find(tmp_path)
     json.dumps(detail(tmp_path, image), allow_nan=False)
     assert image.quality.metrics["cjv"] is None
+    assert image.quality.metrics["y"] is None
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"case": 1}', "\x00", "[" * 5000])
@@ -78,6 +81,10 @@ def test_the_cohort_adds_reasons(tmp_path):
     (found,) = find(tmp_path)
     assert found.verdict == "look"
     assert [r.code for r in found.quality.reasons] == ["x", "cohort-outlier"]
+    # That of a large cohort is larger than any quality file.
+    many = [image, *(dict(image, case=f"sub-{n}", facts={"x": "y" * 4500}) for n in range(1000))]
+    (tmp_path / "qc.json").write_text(json.dumps({"schema": 1, "images": many}))
+    assert [r.code for r in find(tmp_path)[0].quality.reasons] == ["x", "cohort-outlier"]
 
 
 def test_a_run_that_stopped_is_there_by_its_record(tmp_path):

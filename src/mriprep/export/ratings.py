@@ -1,15 +1,14 @@
-"""What people said of images: ``OUT/ratings.tsv``, as the viewer appends it."""
+"""What an export takes of ``OUT/ratings.tsv``: the worst that was said of each image."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from mriprep import ratings
 from mriprep.core import InputError
 
-#: From the worst.
-RATINGS = ("fail", "unsure", "pass")
+_FROM_WORST = ("fail", "unsure", "pass")
 _NEEDED = ("case", "contrast", "rating", "rater")
 
 
@@ -26,26 +25,12 @@ def worst_ratings(out: Path) -> Mapping[tuple[str, str], str]:
     InputError
         If the table lacks a column or holds a rating that is none.
     """
-    path = out / "ratings.tsv"
-    if not path.is_file():
-        return {}
-    last: dict[tuple[str, str, str], str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        if missing := [c for c in _NEEDED if c not in (rows.fieldnames or [])]:
-            raise InputError(
-                f"'{path}' has no column {', '.join(missing)}",
-                hint=f"its columns are {', '.join(_NEEDED)}, note, time",
-            )
-        for number, row in enumerate(rows, 2):
-            if row["rating"] not in RATINGS:
-                raise InputError(
-                    f"'{path}', line {number}: '{row['rating']}' is not a rating",
-                    hint=f"accepted: {', '.join(RATINGS)}",
-                )
-            last[row["case"], row["contrast"], row["rater"]] = row["rating"]
-    worst: dict[tuple[str, str], str] = {}
-    for (case, contrast, _), rating in last.items():
-        known = worst.get((case, contrast), RATINGS[-1])
-        worst[case, contrast] = min(known, rating, key=RATINGS.index)
-    return worst
+    said, bad = ratings.parse(out, needed=_NEEDED)
+    if bad:  # what was meant to be left out must not go along
+        line, why = bad[0]
+        raise InputError(
+            f"'{out / ratings.FILE}', line {line}: {why}", hint="mend the line, or take it out"
+        )
+    return {
+        image: min(words, key=_FROM_WORST.index) for image, words in ratings.counts(said).items()
+    }

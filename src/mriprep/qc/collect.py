@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Mapping
@@ -10,14 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mriprep import ratings
+
 from .blocks import VERDICTS
 from .words import FACTS
 
 SCHEMA = 1
 #: Where quality files lie: ``sub-*/[ses-*/]anat/*_quality.json``.
 PATTERNS = ("sub-*/anat/*_quality.json", "sub-*/ses-*/anat/*_quality.json")
-RATINGS = "ratings.tsv"
-RATED = ("pass", "fail", "unsure")
+#: A file of a quality larger than this is none, bytes.
+LARGEST = 4_000_000
 
 _LEVELS = ("look", "fail")
 
@@ -43,13 +44,9 @@ def read_qualities(out: Path) -> Found:
             continue
         name = path.relative_to(out).as_posix()
         try:
-            quality = checked(json.loads(path.read_text("utf-8")))
-        except OSError as error:
-            problems.append((name, error.strerror or "it cannot be read"))
-            continue
+            quality = read_quality(path)
         except ValueError as error:
-            why = "it is no JSON: " if isinstance(error, json.JSONDecodeError) else ""
-            problems.append((name, f"{why}{error}"))
+            problems.append((name, str(error)))
             continue
         key = quality["case"], quality["contrast"]
         if key in found:
@@ -57,6 +54,29 @@ def read_qualities(out: Path) -> Found:
             continue
         found[key] = quality
     return Found([found[key] for key in sorted(found)], problems)
+
+
+def read_quality(path: Path) -> dict[str, Any]:
+    """One quality file, with all its fields, as plain data.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or is none: the text says what is wrong.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST} bytes, as no quality file has")
+        told = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text in UTF-8: {error}") from error
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return checked(told)
 
 
 def checked(told: Any) -> dict[str, Any]:
@@ -111,30 +131,12 @@ def read_ratings(out: Path) -> tuple[dict[tuple[str, str], str], list[tuple[str,
     The last word of each rater counts; where raters differ all their words
     are given, parted by commas.
     """
-    path = out / RATINGS
-    if not path.is_file():
-        return {}, []
-    problems: list[tuple[str, str]] = []
-    said: dict[tuple[str, str], dict[str, str]] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            lacking = [
-                c for c in ("case", "contrast", "rating") if c not in (table.fieldnames or ())
-            ]
-            if lacking:
-                return {}, [(RATINGS, f"it has no column {' and none '.join(lacking)}")]
-            for line, row in enumerate(table, 2):
-                rating = (row.get("rating") or "").strip()
-                if rating not in RATED:
-                    accepted = ", ".join(RATED)
-                    problems.append(
-                        (RATINGS, f"line {line}: the rating '{rating}' is not one of {accepted}")
-                    )
-                    continue
-                key = (row["case"] or "").strip(), (row["contrast"] or "").strip()
-                said.setdefault(key, {})[(row.get("rater") or "").strip()] = rating
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return {}, [(RATINGS, f"it cannot be read: {error}")]
-    words = {key: [r for r in RATED if r in by.values()] for key, by in said.items()}
-    return {key: ",".join(w) for key, w in words.items()}, problems
+        said, bad = ratings.parse(out, needed=("case", "contrast", "rating"))
+    except ratings.NoTable as error:
+        return {}, [(ratings.FILE, error.why)]
+    words = {
+        image: ",".join(r for r in ratings.RATINGS if r in by)
+        for image, by in ratings.counts(said).items()
+    }
+    return words, [(ratings.FILE, f"line {line}: {why}") for line, why in bad]

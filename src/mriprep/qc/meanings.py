@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from .metrics import Metric
 
-class Meaning(Protocol):
-    """What a page says of a measure; :class:`mriprep.qc.metrics.Metric` is one."""
-
-    @property
-    def name(self) -> str:
-        """As in files."""
-
-    @property
-    def title(self) -> str:
-        """As on pages."""
-
-    @property
-    def meaning(self) -> str:
-        """In one sentence."""
-
-    @property
-    def better(self) -> str:
-        """``higher``, ``lower``, ``middle`` or ``none``."""
-
-    @property
-    def unit(self) -> str:
-        """Empty where it has none."""
-
-    @property
-    def group(self) -> str:
-        """``mriqc`` or ``mriprep``."""
-
-
-Meanings = Mapping[str, Meaning]
+#: What metrics mean, by name.
+Meanings = Mapping[str, "Metric"]
 
 #: How a direction is said.
 BETTER = {"higher": "higher is better", "lower": "lower is better", "middle": "the usual is best"}
@@ -44,14 +18,9 @@ BETTER = {"higher": "higher is better", "lower": "lower is better", "middle": "t
 
 def meanings() -> Meanings:
     """What mriprep knows of measures, by name, in the order of tables."""
-    try:
-        module: Any = importlib.import_module("mriprep.qc.metrics")
-        known: Meanings = module.METRICS
-    except ModuleNotFoundError as missing:
-        if missing.name != "mriprep.qc.metrics":
-            raise
-        return {}
-    return known
+    from .metrics import METRICS  # slow to load, and for pages alone
+
+    return METRICS
 
 
 def title_of(name: str, known: Meanings) -> str:
@@ -63,7 +32,11 @@ def number(value: Any) -> float | None:
     """A finite number, or None for anything else (text, NaN, a truth value)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return found if math.isfinite(found) else None
 
 
 def ordered(names: Mapping[str, Any] | list[str], known: Meanings) -> list[str]:

@@ -21,6 +21,7 @@ from mriprep.core import MriprepError
 from . import files
 from .guard import FILES, Guard, Keys, refusal
 from .images import Image, detail, find, summary
+from .judged import first_of
 from .template import template_file
 
 #: Where the page lies that is made from ``web/``.
@@ -216,9 +217,7 @@ async def _content(request: Request, kind: type[_Sent]) -> _Sent | Response:
     try:
         return kind.model_validate(json.loads(content))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        return refusal(422, f"{where}: {first['msg']}")
+        return refusal(422, first_of(error))
     except (ValueError, RecursionError):
         return refusal(400, "the content is not JSON")
 

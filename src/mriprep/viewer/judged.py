@@ -10,20 +10,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mriprep.qc.collect import read_quality
+from mriprep.qc.meanings import number
+
 #: Worst first.
 VERDICTS = ("fail", "look", None, "pass")
-#: A file of a quality larger than this is none.
-_LARGEST = 4_000_000
 _ENTITY = re.compile(r"([a-z]+)-([A-Za-z0-9+]+)")
 
 
-def _number(value: object) -> float | None:
-    """JSON of other programs may hold NaN; a browser's may not."""
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if good and abs(value) < float("inf") else None  # type: ignore[arg-type]
-
-
-_Number = Annotated[float | None, BeforeValidator(_number)]
+# JSON of other programs may hold NaN; a browser's may not.
+_Number = Annotated[float | None, BeforeValidator(number)]
 
 
 class Reason(BaseModel):
@@ -75,9 +71,10 @@ def qualities(files: list[Path], case: str) -> tuple[dict[str, Quality], dict[st
         if path.name.endswith("_quality.json"):
             contrast = contrast_of(*named(path.name.removesuffix("_quality.json")))
             try:
-                found[contrast] = Quality.model_validate(_json(path))
-            except (ValueError, ValidationError, OSError):
-                problems[contrast] = f"{path.name} cannot be read: run mriprep report again"
+                found[contrast] = Quality.model_validate(read_quality(path))
+            except ValueError as error:
+                why = first_of(error) if isinstance(error, ValidationError) else str(error)
+                problems[contrast] = f"{path.name} cannot be read: {why}"
         elif path.name.endswith("_desc-failed_record.json"):
             contrast = path.name.removeprefix(f"{case}_").removesuffix("_desc-failed_record.json")
             if contrast not in found and (stopped := _stopped(path)):
@@ -151,9 +148,13 @@ def with_cohort(quality: Quality | None, cohort: Quality | None) -> Quality | No
     return quality.model_copy(update={"reasons": [*quality.reasons, *more], "verdict": worse})
 
 
+def first_of(error: ValidationError) -> str:
+    """What is wrong with some data, in one line, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"
+
+
 def _json(path: Path) -> Any:
-    if path.stat().st_size > _LARGEST:
-        raise ValueError("too large")
     try:
         return json.loads(path.read_text("utf-8"))
     except RecursionError:
