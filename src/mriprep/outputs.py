@@ -1,4 +1,4 @@
-"""Where outputs may go: never into the input, nor among what something else than mriprep wrote."""
+"""Where outputs lie, and where they may go: never into the input, nor among what others wrote."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ def check_output(folder: Path, sources: Iterable[Path] = ()) -> None:
                 hint=f"give another folder, for instance '{folder / 'derivatives' / 'mriprep'}'",
             )
     check_description(folder)
+
+
+def folder_of_outputs(folder: str | Path) -> Path:
+    """A folder that runs wrote to, to be read from.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or is a file.
+    """
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise InputError(
+            f"'{path}' is a file, not a folder"
+            if path.exists()
+            else f"there is no folder '{path}': that path does not exist",
+            hint="give the folder that `mriprep run` wrote to",
+        )
+    return path
 
 
 def check_description(folder: Path) -> None:

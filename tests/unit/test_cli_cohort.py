@@ -10,6 +10,7 @@ from mriprep.cli.cohort_progress import Lines, Pace
 from mriprep.cohorts.job import Result, failed
 from mriprep.cohorts.ledger import Ledger
 from mriprep.cohorts.run import Summary
+from mriprep.qc.cohort import Overview
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,25 @@ def test_the_summary_counts_what_was_not_begun(counts, total, said, tmp_path, ca
     summary = Summary(tmp_path, counts, stopped=total == 3, total=total)
     told(summary)
     assert said in capsys.readouterr().out.splitlines()
+
+
+def test_the_summary_says_which_images_do_not_pass(tmp_path, capsys):
+    looked = [(f"sub-{n:02d}", "T1w", "look") for n in range(12)]
+    overview = Overview(
+        tmp_path / "index.html",
+        (),
+        {"pass": 7, "look": 12, "fail": 1},
+        flagged=(("sub-40", "FLAIR", "fail"), *looked),
+    )
+    told(Summary(tmp_path, {"done": 20}, total=20, overview=overview))
+    assert capsys.readouterr().out.splitlines() == [
+        "20 cases: 20 done",
+        f"ledger: {tmp_path}",
+        "20 images: 1 fail, 12 look, 7 pass",
+        "  fail: sub-40 FLAIR",
+        f"  look: {', '.join(f'sub-{n:02d} T1w' for n in range(10))} and 2 more",
+        f"all images: {tmp_path / 'index.html'}",
+    ]
 
 
 def test_the_summary_says_what_is_doubtful(tmp_path, capsys):

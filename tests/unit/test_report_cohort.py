@@ -90,6 +90,7 @@ def page(done):
 def test_it_counts_and_says_what_could_not_be_used(done, page):
     assert done.counts == {"pass": 29, "look": 1, "fail": 1}
     assert done.failures == 2
+    assert done.flagged == (("sub-07", "T1w", "fail"), ("sub-04", "T1w", "look"))
     told = dict(done.problems)
     assert "it is no JSON" in told["sub-01/anat/sub-01_FLAIR_quality.json"]
     assert "schema is 7" in told["sub-02/anat/sub-02_T2w_quality.json"]
@@ -212,6 +213,10 @@ def test_nothing_escapes_into_the_pages(tmp_path):
 def test_what_cannot_be_is_said(tmp_path, capsys):
     with pytest.raises(InputError, match="there is no folder"):
         mp.report(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file' is a file, not a folder"):
+        mp.report(tmp_path / "file")
+    (tmp_path / "file").unlink()
     with pytest.raises(InputError, match="there is no quality file"):
         mp.report(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -229,6 +234,7 @@ def test_what_cannot_be_is_said(tmp_path, capsys):
     said = capsys.readouterr()
     assert "not used: sub-00/anat/sub-00_T1w_quality.json" in said.err
     assert f"open in a browser: {tmp_path / 'index.html'}" in said.out
+    assert said.out.startswith("1 image: 1 pass\n")
 
 
 def test_a_page_of_another_version_is_left_and_told(tmp_path):

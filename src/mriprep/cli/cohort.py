@@ -10,6 +10,8 @@ import click
 
 from mriprep.core import InputError, RecipeError
 
+from .report import say_verdicts
+
 _FILE = click.Path(path_type=Path)
 #: Options that speak of one scan.
 _OF_ONE = ("name", "series", "volume", "mask", "labels")
@@ -202,7 +204,9 @@ def told(summary: Any) -> int:
     if summary.stopped:
         click.echo("run the same command again to go on: what is done is kept", err=True)
     click.echo(f"ledger: {summary.folder}")
-    if summary.page is not None:
+    if summary.overview is not None:
+        if any(summary.overview.counts.values()):
+            say_verdicts(summary.overview)
         click.echo(f"all images: {summary.page}")
     return int(summary.exit_code)
 

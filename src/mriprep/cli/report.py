@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from mriprep.qc.cohort import Overview
+
 #: As of a run of many cases: it was done, and not all of it.
 PARTLY = 3
+#: Images that are named of each verdict; the page shows all.
+MOST = 10
 
 
 @click.command(
@@ -26,9 +33,7 @@ def report(output: Path) -> int:
     from mriprep.cohorts.report import report as write
 
     done = write(output)
-    total = sum(done.counts.values())
-    told = ", ".join(f"{n} {v}" for v, n in reversed(list(done.counts.items())) if n)
-    click.echo(f"{total} image{'' if total == 1 else 's'}{f': {told}' if told else ''}")
+    say_verdicts(done)
     if done.failures:
         click.secho(f"{done.failures} failed", fg="red", nl=False, err=True)
         click.echo(": the page says where and why", err=True)
@@ -36,7 +41,7 @@ def report(output: Path) -> int:
         click.secho("not measured: ", fg="yellow", nl=False, err=True)
         click.echo(
             f"{len(done.unmeasured)} cases are done and have no quality file"
-            f" ({', '.join(done.unmeasured[:3])}{', ...' if len(done.unmeasured) > 3 else ''}):"
+            f" ({_listed(done.unmeasured, 3)}):"
             " run them again with --force",
             err=True,
         )
@@ -49,3 +54,20 @@ def report(output: Path) -> int:
         click.echo(path)
     click.echo(f"open in a browser: {done.page}")
     return PARTLY if done.problems else 0
+
+
+def say_verdicts(done: Overview) -> None:
+    """Say how many images pass, and name those that do not."""
+    total = sum(done.counts.values())
+    told = ", ".join(f"{n} {v}" for v, n in reversed(list(done.counts.items())) if n)
+    click.echo(f"{total} image{'' if total == 1 else 's'}{f': {told}' if told else ''}")
+    for verdict in ("fail", "look"):
+        names = [f"{case} {contrast}" for case, contrast, v in done.flagged if v == verdict]
+        if names:
+            click.echo(f"  {verdict}: {_listed(names, MOST)}")
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    """Names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

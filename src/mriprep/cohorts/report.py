@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.io.atomic import writable_folder
+from mriprep.outputs import folder_of_outputs
 from mriprep.qc.cohort import Overview, write_overview
 from mriprep.qc.cohort_page import Failed
 
@@ -37,7 +38,8 @@ def report(out: str | Path) -> Overview:
     Raises
     ------
     InputError
-        If there is neither a quality file nor a case that failed.
+        If there is no such folder, or in it neither a quality file nor a case
+        that failed.
     OutputError
         If something cannot be written.
 
@@ -49,10 +51,8 @@ def report(out: str | Path) -> Overview:
     """
     from importlib.metadata import version
 
-    folder = Path(out).expanduser()
+    folder = writable_folder(folder_of_outputs(out))
     found, problems = failures(folder)
-    if folder.is_dir():
-        writable_folder(folder)
     return write_overview(
         folder,
         version=version("mriprep"),

@@ -16,6 +16,7 @@ from mriprep.cases import CaseSource
 from mriprep.core import Doubt, InputError, OutputError
 from mriprep.io.atomic import writable_folder
 from mriprep.outputs import check_output
+from mriprep.qc.cohort import Overview
 from mriprep.recipe import Recipe, load
 
 from . import clusters, resume
@@ -63,8 +64,9 @@ class Summary:
         Why it ended early, if it did by itself.
     total : int or None
         How many cases there were, where that was known.
-    page : Path or None
-        The page of all images below the outputs, where there is one.
+    overview : Overview or None
+        What was written of all images below the outputs: how many pass, which
+        do not, and their page.
     """
 
     folder: Path
@@ -72,7 +74,12 @@ class Summary:
     stopped: bool = False
     why: str | None = None
     total: int | None = None
-    page: Path | None = None
+    overview: Overview | None = None
+
+    @property
+    def page(self) -> Path | None:
+        """The page of all images below the outputs, where there is one."""
+        return None if self.overview is None else self.overview.page
 
     @property
     def not_begun(self) -> int:
@@ -226,15 +233,15 @@ def run_cohort(
                 why = why or error.message
         with suppress(InputError, OutputError):  # none is done, or nothing can be written
             write_scores(out)
-        page = _overview(out, watch) if options.report else None
+        overview = _overview(out, watch) if options.report else None
     stopped = bool(engine.stop.asked)
-    return Summary(ledger.folder, Counter(ledger.counts), stopped, why, total, page)
+    return Summary(ledger.folder, Counter(ledger.counts), stopped, why, total, overview)
 
 
-def _overview(out: Path, watch: Watch) -> Path | None:
+def _overview(out: Path, watch: Watch) -> Overview | None:
     """Write the page of all images; where that cannot be done, say why."""
     try:
-        return report(out).page
+        return report(out)
     except InputError:  # nothing was measured and nothing failed: there is nothing to show
         return None
     except OutputError as error:

@@ -11,6 +11,7 @@ from typing import Any
 from mriprep.core import InputError
 from mriprep.core.case import PREFERRED_CONTRASTS
 from mriprep.core.errors import nearest
+from mriprep.outputs import folder_of_outputs
 
 from .plain import read_json
 from .ratings import worst_ratings
@@ -178,10 +179,7 @@ def everything(out: str | Path) -> list[Item]:
 
 def _found(folder: Path) -> dict[str, dict[str, tuple[Path, Mapping[str, Any]]]]:
     """Image and record of every contrast of every case."""
-    if not folder.is_dir():
-        raise InputError(
-            f"there is no folder '{folder}'", hint="give the folder that `mriprep run` wrote"
-        )
+    folder = folder_of_outputs(folder)
     found: dict[str, dict[str, tuple[Path, Mapping[str, Any]]]] = {}
     for place in _PLACES:
         for file in sorted(folder.glob(place)):

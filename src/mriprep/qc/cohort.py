@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from mriprep.core import InputError
 from mriprep.io.atomic import atomic_path, write_text
+from mriprep.outputs import folder_of_outputs
 
 from . import blocks, collect, tables
 from .cohort_page import Failed, render_cohort
@@ -46,6 +47,8 @@ class Overview:
         Files that could not be used, and why.
     unmeasured : tuple of str
         Cases that are done and have no quality file.
+    flagged : tuple of (str, str, str)
+        Case, contrast and verdict of images that do not pass, worst first.
     """
 
     page: Path
@@ -54,6 +57,7 @@ class Overview:
     failures: int = 0
     problems: tuple[tuple[str, str], ...] = ()
     unmeasured: tuple[str, ...] = ()
+    flagged: tuple[tuple[str, str, str], ...] = ()
 
 
 def write_overview(
@@ -90,14 +94,12 @@ def write_overview(
     Raises
     ------
     InputError
-        If there is nothing to tell of: no quality file and no failure.
+        If there is no such folder, or nothing to tell of: no quality file and
+        no failure.
     OutputError
         If something cannot be written.
     """
-    if not out.is_dir():
-        raise InputError(
-            f"there is no folder '{out}'", hint="give the folder that `mriprep run` wrote to"
-        )
+    out = folder_of_outputs(out)
     known = meanings() if metrics is None else metrics
     found = collect.read_qualities(out)
     ratings, of_ratings = collect.read_ratings(out)
@@ -129,7 +131,18 @@ def write_overview(
     written = tables.write_tables(out, images, ratings, known)
     page = write_text(html, out / INDEX)
     counts = {v: sum(q["verdict"] == v for q in images) for v in blocks.VERDICTS}
-    return Overview(page, tuple(written), counts, len(failures), tuple(problems), tuple(unmeasured))
+    flagged = [
+        (q["case"], q["contrast"], v) for v in ("fail", "look") for q in images if q["verdict"] == v
+    ]
+    return Overview(
+        page,
+        tuple(written),
+        counts,
+        len(failures),
+        tuple(problems),
+        tuple(unmeasured),
+        tuple(flagged),
+    )
 
 
 def compared(

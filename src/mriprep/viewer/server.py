@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mriprep.core import EngineMissing, InputError
+from mriprep.outputs import folder_of_outputs
 
 #: Where the page is, unless another port is asked for.
 PORT = 8742
@@ -58,7 +59,7 @@ def serve(
     from .app import STATIC, make_app
     from .guard import Keys
 
-    folder = _checked(Path(folder))
+    folder = _checked(folder)
     ratings.read(folder)  # a table that cannot be added to is told now
     if rater is not None:
         ratings.Rating("sub-01", "T1w", "pass", rater=rater)  # so is a name that cannot be
@@ -129,15 +130,9 @@ def _run(app: object, listening: socket.socket, begun: Callable[[], None]) -> No
 
 
 def _checked(folder: Path) -> Path:
-    folder = folder.expanduser()
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise InputError(
-            f"'{folder}' {what}",
-            hint="give the folder that `mriprep run` wrote to: mriprep view OUT",
-        )
     from .images import find
 
+    folder = folder_of_outputs(folder)
     if not find(folder):
         raise InputError(
             f"there are no images of mriprep in '{folder}'",
