@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 
 import pytest
 
+import mriprep as mp
 from mriprep import ratings
+from mriprep.qc.metrics import METRICS
 from mriprep.viewer.app import LARGEST, STATIC
 from viewer_scene import outputs, quality, serving
 
@@ -211,6 +214,44 @@ def test_the_list(server):
     assert server.ask("/api/images/sub-02_T1w").data["reasons"][0]["code"] == "snr-low"
     assert server.ask("/api/images/..%2f..").status == 404
     assert server.ask("/api/images/sub-99_T1w").status == 404
+
+
+def test_what_metrics_mean(server):
+    told = server.ask("/api/images").data["metrics"]
+    assert set(told) == set(METRICS)
+    assert told["cjv"]["title"] == METRICS["cjv"].title
+    assert told["cjv"]["meaning"].endswith("(lower is better)")
+    assert any(m["unit"] == "mm" for m in told.values())
+
+
+def test_the_page_of_all_images(tmp_path):
+    out = tmp_path / "out"
+    for n in (1, 2):
+        quality(f"sub-0{n}", "T1w", out, verdict="look", site="A")
+    with serving(out) as server:
+        assert server.ask("/api/images").data["overview"] is None
+        mp.report(out)
+        page = out / "index.html"
+        (tmp_path / "secret.webp").write_bytes(b"secret")
+        (out / "figures").mkdir()
+        (out / "figures" / "a b.webp").write_bytes(b"picture")
+        (out / "figures" / "up.webp").symlink_to(tmp_path / "secret.webp")
+        pictures = ["figures/a%20b.webp", "figures/up.webp", "figures/../../secret.webp"]
+        page.write_text("".join(f'<img src="{p}">' for p in pictures) + page.read_text())
+        assert server.ask("/api/images").data["overview"] == "index.html"
+        cookie = f"{server.keys.pages_cookie}={server.keys.pages_value}"
+        said = server.ask("/out/index.html", Cookie=cookie)
+        inside = base64.b64encode(b"picture").decode()
+        whole = page.read_text().replace(pictures[0], f"data:image/webp;base64,{inside}")
+        assert said.body.decode() == whole
+        assert said.headers["content-type"] == "text/html; charset=utf-8"
+        assert said.headers["content-security-policy"].startswith("sandbox ")
+        assert server.ask("/out/qc.tsv", Cookie=cookie).status == 200  # it links to them
+        assert server.ask("/out/qc.json", Cookie=cookie).status == 200
+        assert server.ask("/out/figures/a%20b.webp", Cookie=cookie).status == 401
+        assert server.ask("/out/index.html", Cookie=None).status == 401
+        page.write_bytes(b"\xff")
+        assert "mriprep report" in server.ask("/out/index.html").data["error"]
 
 
 def test_the_template_of_an_image(server):

@@ -22,9 +22,17 @@ export interface Rating {
   time: string;
 }
 
+export interface Metric {
+  title: string;
+  unit: string;
+  meaning: string;
+}
+
 export interface Cohort {
   folder: string;
   rater: string | null;
+  overview: string | null;
+  metrics: Record<string, Metric>;
   images: Summary[];
   ratings: Rating[];
 }

@@ -14,6 +14,7 @@ let stage: Stage | null = null;
 let images: api.Summary[] = [];
 let current: api.Summary | null = null;
 let rater = "";
+let metrics: Record<string, api.Metric> = {};
 const ratings = new Map<string, api.Rating>(); // case, contrast, rater
 
 const list = new List(
@@ -37,6 +38,12 @@ async function begin(): Promise<void> {
   }
   const cohort = await api.cohort();
   images = cohort.images;
+  metrics = cohort.metrics;
+  if (cohort.overview) {
+    const link = find<HTMLAnchorElement>("overview");
+    link.href = api.address(cohort.overview);
+    link.hidden = false;
+  }
   for (const r of cohort.ratings) ratings.set(key(r, r.rater), r);
   find("folder").textContent = cohort.folder;
   document.title = `${cohort.folder} · mriprep view`;
@@ -74,7 +81,7 @@ async function open(id: string): Promise<void> {
     const others = [...ratings.values()].filter(
       (r) => r.case === image.case && r.contrast === image.contrast && r.rater !== rater,
     );
-    showDetail(detail, others);
+    showDetail(detail, others, metrics);
     await stage?.show(detail);
     const next = list.beside(id, 1);
     if (next && current === image) void api.detail(next.id).then((d) => stage?.ahead(d), () => {});

@@ -1,9 +1,9 @@
 // What is known of an image, beside it.
-import { address, type Detail, type Rating } from "./api";
+import { address, type Detail, type Metric, type Rating } from "./api";
 import { find, make, short } from "./dom";
 import { badge } from "./list";
 
-export function showDetail(d: Detail, others: Rating[]): void {
+export function showDetail(d: Detail, others: Rating[], known: Record<string, Metric>): void {
   const flagged = new Map(d.reasons.filter((r) => r.metric).map((r) => [r.metric, r.level]));
   find("details").replaceChildren(
     make("h2", {}, badge(d.verdict), ` ${d.case} `, make("span", { class: "soft" }, d.contrast)),
@@ -35,8 +35,8 @@ export function showDetail(d: Detail, others: Rating[]): void {
     ...part(d.facts.length, () =>
       make("dl", { class: "facts" }, ...d.facts.map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v)))),
     ),
-    ...part(Object.keys(d.scores).length, () => table("Scores", d.scores, {}, flagged)),
-    ...part(Object.keys(d.metrics).length, () => table("Metrics", d.metrics, d.missing, flagged)),
+    ...part(Object.keys(d.scores).length, () => table("Scores", d.scores, {}, flagged, {})),
+    ...part(Object.keys(d.metrics).length, () => table("Metrics", d.metrics, d.missing, flagged, known)),
     ...part(others.length, () =>
       make(
         "details", {},
@@ -59,13 +59,16 @@ function table(
   values: Record<string, number | null>,
   missing: Record<string, string>,
   flagged: Map<string | null, string>,
+  known: Record<string, Metric>,
 ): HTMLElement {
   const rows = Object.entries(values).map(([name, value]) => {
     const why = value === null ? missing[name] : undefined;
+    const about = known[name];
+    const unit = value === null ? "" : (about?.unit ?? "");
     return make(
       "tr", { class: flagged.get(name) ?? "" },
-      make("th", { scope: "row" }, name),
-      make("td", why ? { title: why } : {}, short(value)),
+      make("th", about ? { scope: "row", title: `${name}: ${about.meaning}` } : { scope: "row" }, about?.title ?? name),
+      make("td", why ? { title: why } : {}, short(value), unit && ` ${unit}`),
     );
   });
   return make("table", {}, make("caption", {}, title), make("tbody", {}, ...rows));

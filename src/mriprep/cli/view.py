@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from mriprep.viewer.server import PORT
+
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
 @click.command(context_settings=_HELP, short_help="Go through outputs in the browser; rate them.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="OUT")
-@click.option("--port", type=click.IntRange(0, 65535), default=8742, show_default=True,
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True,
               help="Where to listen; 0: a port that is free.")  # fmt: skip
 @click.option("--rater", metavar="NAME", help="The name under which you rate; the page asks else.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")

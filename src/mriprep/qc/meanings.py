@@ -23,6 +23,12 @@ def meanings() -> Meanings:
     return METRICS
 
 
+def described(metric: Metric) -> str:
+    """What a metric means, and which way is better."""
+    better = BETTER.get(metric.better)
+    return f"{metric.meaning}{f' ({better})' if better else ''}"
+
+
 def title_of(name: str, known: Meanings) -> str:
     """A measure's title, or its name where it has none."""
     return known[name].title if name in known else name

@@ -8,7 +8,7 @@ from typing import Any
 
 from mriprep.io.atomic import write_json, write_text
 
-from .meanings import BETTER, Meanings, number, ordered
+from .meanings import Meanings, described, number, ordered
 
 TABLE, COLUMNS, WHOLE = "qc.tsv", "qc_columns.json", "qc.json"
 
@@ -64,10 +64,9 @@ def _column(name: str, known: Meanings) -> dict[str, str]:
     if name not in known:
         return {"Description": "a measure that this mriprep does not know"}
     said = known[name]
-    better = BETTER.get(said.better)
     return {
         "LongName": said.title,
-        "Description": f"{said.meaning}{f' ({better})' if better else ''}",
+        "Description": described(said),
         **({"Units": said.unit} if said.unit else {}),
     }
 

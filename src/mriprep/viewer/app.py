@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -17,10 +17,11 @@ from starlette.routing import Route
 
 from mriprep import ratings
 from mriprep.core import MriprepError
+from mriprep.qc.report import INDEX
 
 from . import files
 from .guard import FILES, Guard, Keys, refusal
-from .images import Image, detail, find, summary
+from .images import Image, detail, find, legend, summary
 from .judged import first_of
 from .template import template_file
 
@@ -52,7 +53,7 @@ class NewRating(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     case: Annotated[str, Field(max_length=200)]
     contrast: Annotated[str, Field(max_length=40)]
-    rating: Literal["pass", "fail", "unsure"]
+    rating: Annotated[str, Field(max_length=40)]
     note: Annotated[str, Field(max_length=ratings.LONGEST_NOTE)] = ""
     rater: Annotated[str, Field(max_length=40)]
 
@@ -118,7 +119,7 @@ class Viewer:
     # -- images and files -----------------------------------------------------------------------
 
     def images(self, request: Request) -> Response:
-        """All images, the worst first, and the ratings of all."""
+        """All images, the worst first, the ratings of all, and what metrics mean."""
         try:
             said = ratings.read(self.folder)
         except MriprepError as error:
@@ -128,6 +129,8 @@ class Viewer:
             {
                 "folder": self.folder.name,
                 "rater": self.rater,
+                "overview": INDEX if files.within(self.folder, INDEX) else None,
+                "metrics": legend(),
                 "images": [summary(i) for i in self.known.values()],
                 "ratings": [_plain(r) for r in said],
             }
@@ -153,6 +156,8 @@ class Viewer:
         path = files.within(self.folder, request.path_params["path"])
         if path is None:
             return refusal(404, "there is no such file, or none that is served")
+        if path == self.folder / INDEX:
+            return files.overview(self.folder, path)
         return files.answer(request, path)
 
     # -- ratings --------------------------------------------------------------------------------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import stat
 from pathlib import Path
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -27,6 +30,10 @@ _REPORT_POLICY = (
     " default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline';"
     " script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+#: As the cohort's page names its small pictures, which lie beside it.
+_PICTURE = re.compile(r'(?<= src=")figures/[^"]+\.webp(?=")')
 
 
 def within(root: Path, path: str) -> Path | None:
@@ -59,6 +66,23 @@ def within(root: Path, path: str) -> Path | None:
 def kind(name: str) -> str | None:
     """The media type of a file that is served; None for all others."""
     return next((t for ending, t in TYPES.items() if name.endswith(ending)), None)
+
+
+def overview(root: Path, path: Path) -> Response:
+    """The page of all images with its small pictures in it: a sandbox may ask for no others."""
+
+    def inside(found: re.Match[str]) -> str:
+        picture = within(root, unquote(found[0]))
+        if picture is None:
+            return found[0]
+        return f"data:image/webp;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+    try:
+        page = _PICTURE.sub(inside, path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return refusal(404, "the page of all images cannot be read: mriprep report writes it anew")
+    headers = {"content-security-policy": _REPORT_POLICY, "cache-control": "private, no-cache"}
+    return Response(page, headers=headers, media_type=TYPES[".html"])
 
 
 def answer(request: Request, path: Path) -> Response:

@@ -23,6 +23,8 @@ _STATIC = "/static/"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 #: Where files of the folder of outputs are served.
 FILES = "/out/"
+#: What reports link to: each other, and tables.
+_LINKED = (".html", ".tsv", ".json")
 
 _CONTENT_POLICY = "; ".join(
     (
@@ -65,7 +67,8 @@ class Keys:
         self.cookie = f"mriprep-view-{port}"
         self.value = self._derived("all")
         # Reports run in a sandbox that is nobody's origin (see files.py): browsers send no strict
-        # cookie where one of them links to another. This one is good for reports alone.
+        # cookie where one of them links to another. This one is good for reports, and the tables
+        # that the page of all images links to.
         self.pages_cookie = f"mriprep-view-{port}-pages"
         self.pages_value = self._derived("pages")
         self._once: set[str] = set()
@@ -95,7 +98,7 @@ class Keys:
         if _same(cookies.get(self.cookie, ""), self.value):
             return True
         path = request.scope["path"]
-        page = path.startswith(FILES) and path.endswith(".html")
+        page = path.startswith(FILES) and path.endswith(_LINKED)
         reading = request.method in ("GET", "HEAD")
         return page and reading and _same(cookies.get(self.pages_cookie, ""), self.pages_value)
 

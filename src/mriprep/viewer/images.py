@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.qc import words
+from mriprep.qc.meanings import described, meanings
 
 from .judged import (
     VERDICTS,
@@ -136,6 +137,14 @@ def detail(folder: Path, image: Image) -> dict[str, Any]:
         "image": vars(image.image) if image.image else None,
         "layers": [vars(layer) for layer in image.layers],
         "template": image.template,
+    }
+
+
+def legend() -> dict[str, dict[str, str]]:
+    """What the page says of each metric: its title, unit and meaning, by name."""
+    return {
+        name: {"title": m.title, "unit": m.unit, "meaning": described(m)}
+        for name, m in meanings().items()
     }
 
 

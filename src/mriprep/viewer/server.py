@@ -74,7 +74,7 @@ def serve(
         raise InputError(
             f"'{host}' is not this machine's own address: others of the network could reach the"
             " server",
-            hint="from another machine: ssh -t -L 8742:127.0.0.1:8742 THIS_MACHINE; or add"
+            hint=f"from another machine: ssh -t -L {PORT}:127.0.0.1:{PORT} THIS_MACHINE; or add"
             " --allow-remote: the token is still asked for, but nothing is encrypted, so whoever"
             " can listen on the network sees the images and the token",
         )
