@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mriprep as mp
 from mriprep import ratings
+from mriprep.qc.metrics import METRICS
 from mriprep.viewer.app import STATIC
 from viewer_scene import outputs, serving
 
@@ -48,6 +51,10 @@ def browser():
 def cohort(tmp_path_factory):
     folder = outputs(tmp_path_factory.mktemp("cohort"))
     (folder / "sub-01_T1w.html").write_text(SPY)
+    page = mp.report(folder).page
+    (folder / "figures").mkdir()
+    Image.new("RGB", (5, 4)).save(folder / "figures" / "sub-01_T1w.webp")
+    page.write_text(page.read_text() + '<img src="figures/sub-01_T1w.webp">')
     return folder
 
 
@@ -62,7 +69,7 @@ def visit(browser, server):
     """Open the page in a browser of its own; nothing may go wrong in it."""
     wrong, contexts = [], []
 
-    def visit(rater="ann", width=1000, height=700, **options):
+    def visit(rater="ann", width=1000, height=700, draws=True, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         context.set_default_timeout(60_000)
@@ -74,7 +81,10 @@ def visit(browser, server):
         page.wait_for_selector("#ask-rater[open]")
         page.fill("#rater-name", rater)
         page.keyboard.press("Enter")
-        drawn(page, "outline")
+        if draws:
+            drawn(page, "outline")
+        else:
+            page.wait_for_selector("#details h2")
         return page
 
     def elsewhere(url):
@@ -96,15 +106,22 @@ def drawn(page, *names):
 def picture(page):
     """The pixels of the canvas, when they have come to rest."""
 
+    # Asked of the browser itself: what a screenshot of playwright does besides takes twice the time.
+    browser = page.context.new_cdp_session(page)
+    where = {**page.locator("#canvas").bounding_box(), "scale": 1}
+
     def shot():
-        return np.asarray(
-            Image.open(io.BytesIO(page.locator("#canvas").screenshot())).convert("RGB")
-        ).astype(int)
+        page.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+        taken = browser.send("Page.captureScreenshot", {"format": "png", "clip": where})["data"]
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(taken))).convert("RGB")).astype(
+            int
+        )
 
     before = shot()
     for _ in range(20):
         now = shot()
         if np.array_equal(before, now):
+            browser.detach()
             return now
         before = now
     raise AssertionError("the picture does not come to rest")
@@ -120,6 +137,9 @@ def test_volumes_are_drawn(visit):
     assert page.locator("[aria-current] .name").text_content() == "sub-02 T1w"
     assert page.title().startswith("cohort")
     assert "token" not in page.url
+    metric = METRICS["snr_total"]
+    about = page.get_by_role("rowheader", name=metric.title, exact=True)
+    assert about.get_attribute("title").startswith(f"snr_total: {metric.meaning}")
     plain = picture(page)
     assert 5 < 100 * np.mean(plain.max(axis=2) > 40) < 90  # a head on black
     assert plain.std() > 10
@@ -239,7 +259,7 @@ def test_three_cases_are_rated_by_keyboard(visit, cohort):
 
 def test_what_is_refused(visit, browser, server, cohort):
     (cohort.parent / "secret.json").write_text("{}")
-    page = visit()
+    page = visit(draws=False)
     ask = "path => fetch(path).then(r => r.status)"
     assert page.evaluate(ask, "/out/sub-02/anat/sub-02_T1w_quality.json") == 200
     context = browser.new_context()
@@ -255,10 +275,11 @@ def test_what_is_refused(visit, browser, server, cohort):
 
 def test_reports_reach_nothing(visit, server):
     """The report opens from the page, may run its scripts, and is let near nothing with them."""
-    page = visit()
+    page = visit(draws=False)
     page.click("text=sub-01 T1w")
+    page.wait_for_selector("h2:has-text('sub-01')")
     with page.context.expect_page() as opened:
-        page.click("text=Report")
+        page.click("#details >> text=Report")
     report = opened.value
     report.wait_for_url("**/out/sub-01_T1w.html")
     for _ in range(200):
@@ -269,6 +290,15 @@ def test_reports_reach_nothing(visit, server):
     report.click("text=another")
     report.wait_for_url("**/out/sub-02_T1w.html")
     assert report.title() == "report of sub-02"
+
+    with page.context.expect_page() as opened:
+        page.click("text=Report of all images")
+    every = opened.value
+    every.wait_for_url("**/out/index.html")
+    assert every.locator("h1").text_content() == "Quality of 2 images"
+    every.wait_for_function("document.images[0].naturalWidth === 5")  # its pictures are in it
+    every.click("#images a:has-text('sub-02')")
+    every.wait_for_url("**/out/sub-02_T1w.html")
 
 
 def test_on_a_phone(visit):
