@@ -98,7 +98,7 @@ def measured(scan: Scan, kinds: list[str]) -> Iterator[tuple[str, int, dict[str,
     """Kind, strength (0: unspoilt), values."""
     brain = scan.mask
     if brain is None or scan.source != "true":
-        brain = mp.skullstrip(scan.image, contrast=scan.contrast, engine="deepbet")
+        brain = mp.skullstrip(scan.image, contrast=scan.contrast)  # as a run does
     with keeping() as kept:
         pose = mp.register(scan.image, brain, template="mni152", model="affine")
     template = kept["template"]
