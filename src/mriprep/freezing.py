@@ -64,14 +64,25 @@ def freeze(out: str | Path, path: str | Path, *, files: Sequence[str | Path] = (
             hint=f"for instance {path.stem or 'model'}.recipe",
         )
     folder = Path(out).expanduser()
+    frozen = gathered(recorded(folder), folder, files)
+    return write_frozen(frozen.content, frozen.files, path)
+
+
+def recorded(folder: Path) -> list[Mapping[str, Any]]:
+    """The records of all images in a folder of derivatives.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
     found = [f.content for f in records.every(folder)]
     if not found:
         raise InputError(
             f"there is no record of a run in '{folder}'",
             hint="give the folder that `mriprep run` wrote",
         )
-    frozen = gathered(found, folder, files)
-    return write_frozen(frozen.content, frozen.files, path)
+    return found
 
 
 def gathered(
@@ -299,9 +310,9 @@ def _templates(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield used
 
 
-def _pins(found: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """SHA-256 of the templates and weights that were used."""
-    pins: dict[str, dict[str, Any]] = {}
+def _pins(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """SHA-256 of the templates and weights that were used, and the contrasts of the images."""
+    pins: dict[str, Any] = {"contrasts": sorted({r["contrast"] for r in found})}
     for record in found:
         for used in _templates(record):
             if "template_sha256" in used:

@@ -165,8 +165,11 @@ def _check_inside(content: Mapping[str, Any], path: Path) -> None:
 
 
 def check_pins(pins: Any, refuse: Callable[[str], Exception]) -> None:
-    """Check the form of pins: templates by file, weights by name and file."""
-    if not isinstance(pins, dict) or set(pins) - {"templates", "weights"}:
+    """Check the form of pins: templates by file, weights by name and file, contrasts by name."""
+    if not isinstance(pins, dict) or set(pins) - {"templates", "weights", "contrasts"}:
+        raise refuse("'pins' are of another form")
+    contrasts = pins.get("contrasts", [])
+    if not isinstance(contrasts, list) or not all(isinstance(c, str) for c in contrasts):
         raise refuse("'pins' are of another form")
     templates, weights = pins.get("templates", {}), pins.get("weights", {})
     for part in (templates, weights, *(weights.values() if isinstance(weights, dict) else ())):

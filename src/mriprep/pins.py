@@ -1,20 +1,25 @@
-"""What a frozen recipe is bound to: templates and weights by their hash; others are refused."""
+"""What a frozen recipe is bound to: templates and weights by their hash, contrasts by their name.
+
+Other templates and weights are refused, other contrasts told.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import engines, templates, weights
-from .core import InputError, MriprepError
+from .core import InputError, MriprepError, MriprepWarning
 from .entries import Entry
 from .io.hashes import checked
 
+#: The contrast of images of which none is known, see :class:`.Case`.
+_UNKNOWN = "image"
 
-def check(
-    entries: Iterable[Entry], pinned: Mapping[str, Mapping[str, Any]], *, early: bool = False
-) -> None:
+
+def check(entries: Iterable[Entry], pinned: Mapping[str, Any], *, early: bool = False) -> None:
     """Refuse templates and weights that are not those that a recipe was frozen with.
 
     Parameters
@@ -41,6 +46,37 @@ def check(
         for path in _weights(name):
             if path.name in files and checked(path) != files[path.name]:
                 raise _another(f"the weights {name}, {path.name}", files[path.name], path)
+
+
+def tell_contrasts(contrasts: Iterable[str], pinned: Mapping[str, Any]) -> None:
+    """Say which images are of another contrast than those that a recipe was frozen from.
+
+    Nothing is said where the contrast was not known then.
+
+    Parameters
+    ----------
+    contrasts : iterable of str
+        Of the images that are to be done.
+    pinned : mapping
+        ``contrasts``, of the images that the recipe was frozen from.
+
+    Warns
+    -----
+    MriprepWarning
+        For each contrast that was not among them, or is not known.
+    """
+    seen = pinned.get("contrasts", [])
+    known = [c for c in seen if c != _UNKNOWN]
+    if not known:
+        return
+    for contrast in contrasts:
+        if contrast not in seen:
+            this = "of a contrast that is not known" if contrast == _UNKNOWN else contrast
+            warnings.warn(
+                f"the recipe was frozen from images of {', '.join(known)}, and this one is {this}",
+                MriprepWarning,
+                stacklevel=2,
+            )
 
 
 def _template(parameters: Mapping[str, Any], pins: Mapping[str, Any], early: bool) -> None:

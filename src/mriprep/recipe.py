@@ -41,7 +41,8 @@ class Recipe:
         For recipes that take all contrasts of a session.
     pins : mapping
         Of a frozen recipe: SHA-256 of the templates and weights that it was
-        frozen with, which others may not take the place of (:mod:`.pins`).
+        frozen with, which others may not take the place of, and the contrasts
+        of its images (:mod:`.pins`).
     """
 
     name: str
@@ -49,7 +50,7 @@ class Recipe:
     title: str = ""
     description: str = ""
     session: SessionPart | None = None
-    pins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pins: Mapping[str, Any] = field(default_factory=dict)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """A copy with some parameters set, by ``"step.parameter"``.
@@ -326,7 +327,7 @@ def _build(content: dict[str, Any], lines: dict[str, int], where: str) -> Recipe
 
 
 def _pins(given: Any, where: str) -> dict[str, Any]:
-    """Hashes that a recipe was frozen with."""
+    """What a recipe was frozen with."""
     if given:
         frozen.check_pins(given, lambda why: RecipeError(f"{where}: {why}"))
     return dict(given)

@@ -152,6 +152,7 @@ def execute(
             same_place(volume, image, slot)
             state[slot] = volume.replace(role=role)
     with listening() as said_planning:
+        pins.tell_contrasts([contrast], recipe.pins)
         recipe = recipe.informed(case.facts, contrast)
         planned = planning.make(recipe, {k: v.grid for k, v in state.items()})
     pins.check(recipe.entries, recipe.pins)

@@ -158,6 +158,7 @@ def plan_session(
     """The recipe informed of the case, and its plan; all that can be wrong before is told."""
     checks.flat(case)
     checks.placed(case, reference)
+    pins.tell_contrasts(states, recipe.pins)
     recipe = recipe.informed(case.facts, reference)
     slots = ("image", "mask", "labels")
     grids = {c: {k: s[k].grid for k in slots if k in s} for c, s in states.items()}

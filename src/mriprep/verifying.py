@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from . import derivatives, records
 from .core import Case, InputError, MriprepError, Volume
-from .freezing import gathered
+from .freezing import gathered, recorded
 from .frozen import write_frozen
 from .intake import is_image
 from .io.hashes import checked
@@ -83,22 +83,20 @@ def verify(
     Raises
     ------
     InputError
-        If there are no records.
+        If there are no records, or none of the scans that they name is among
+        the inputs.
     """
     folder = Path(out).expanduser()
     cases: dict[str, list[Mapping[str, Any]]] = {}
-    for found in records.every(folder):
-        cases.setdefault(found.content["case"], []).append(found.content)
-    if not cases:
-        raise InputError(
-            f"there is no record of a run in '{folder}'",
-            hint="give the folder that `mriprep run` wrote",
-        )
+    for content in recorded(folder):
+        cases.setdefault(content["case"], []).append(content)
     if sample < 1:
         raise InputError(f"a sample of {sample} cases verifies nothing", hint="sample=3")
     chosen = sorted(random.Random(seed).sample(sorted(cases), min(sample, len(cases))))  # noqa: S311
     given = [inputs] if isinstance(inputs, str | Path) else inputs
-    by_name = _listed([Path(p).expanduser() for p in given])
+    places = [Path(p).expanduser() for p in given]
+    by_name = _listed(places)
+    _some(places, by_name, [r["input"].get("file") for case in cases.values() for r in case])
     done: list[Verified] = []
     for name in chosen:
         try:
@@ -174,6 +172,20 @@ def _listed(places: Sequence[Path]) -> dict[str, list[Path]]:
             if is_image(path):
                 found.setdefault(path.name, []).append(path)
     return found
+
+
+def _some(
+    places: Sequence[Path], by_name: Mapping[str, Sequence[Path]], wanted: Iterable[str | None]
+) -> None:
+    """Refuse places that hold none of the scans: they are others than were meant."""
+    names = sorted({name for name in wanted if name is not None})
+    if names and not any(name in by_name for name in names):
+        where = ", ".join(f"'{p}'" for p in places)
+        raise InputError(
+            f"no inputs are in {where}: none of the {len(names)} scans that the records name"
+            f" ({names[0]}{', ...' if len(names) > 1 else ''})",
+            hint="give the folder that holds the scans: --inputs scans/",
+        )
 
 
 def _input(

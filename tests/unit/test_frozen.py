@@ -17,7 +17,7 @@ import pytest
 import mriprep as mp
 from mriprep import freezing, frozen
 from mriprep.cli import main
-from mriprep.core import Grid, InputError, MriprepWarning, Transform, Volume
+from mriprep.core import Case, Grid, InputError, MriprepWarning, Transform, Volume
 from mriprep.frozen import read_frozen, write_frozen
 from mriprep.phantom import head, template
 from mriprep.record import voxel_hash
@@ -294,11 +294,58 @@ def test_pins_hold_where_the_template_depends_on_the_case(home, tmp_path):
         mp.Pipeline(told)(scan(1))
 
 
+def plain_recipe(folder):
+    """Frozen from one T1w image, by steps that any contrast can go through."""
+    mp.write(scan(1), folder / "sub-01_T1w.nii.gz")
+    steps = [{"background": {"output": "mask"}}, "zscore"]
+    done = mp.recipe({"name": "plain", "steps": steps})(folder / "sub-01_T1w.nii.gz")
+    done.write(folder / "out", quality=False)
+    return mp.freeze(folder / "out", folder / "plain.recipe")
+
+
+def test_another_contrast_is_told(tmp_path):
+    path = plain_recipe(tmp_path)
+    loaded = mp.load(path)
+    for name, this in (("T1w", None), ("FLAIR", "is FLAIR"), ("x", "a contrast that is not known")):
+        file = mp.write(scan(2), tmp_path / f"sub-02_{name}.nii.gz")
+        said = [w for w in loaded(file).record["warnings"] if "frozen from" in w]
+        assert len(said) == (this is not None)
+        assert all("frozen from images of T1w, and this one" in w and this in w for w in said)
+    options = ("--recipe", path, "--no-quality", "--no-report")
+    assert run("run", tmp_path / "sub-02_FLAIR.nii.gz", tmp_path / "new", *options) == 0
+    assert any("frozen from images of T1w" in w
+               for w in recorded(tmp_path / "new", "sub-02", "FLAIR")["warnings"])  # fmt: skip
+
+
+def test_another_contrast_of_a_session_is_told():
+    steps = {"steps": ["zscore"], "session": {}, "pins": {"contrasts": ["FLAIR", "T1w"]}}
+    case = Case("sub-01", {c: scan(1) for c in ("T1w", "FLAIR", "T2w")})
+    with pytest.warns(MriprepWarning, match="images of FLAIR, T1w, and this one is T2w") as told:
+        mp.recipe(steps).plan(case)
+    assert sum("frozen from" in str(w.message) for w in told) == 1
+
+
+def test_where_the_contrast_was_not_known_nothing_is_told():
+    from mriprep import pins
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pins.tell_contrasts(["T1w"], {"contrasts": ["image"]})
+        pins.tell_contrasts(["T1w"], {})
+
+
+@pytest.mark.parametrize("contrasts", ["T1w", [1], {"T1w": 1}])
+def test_contrasts_of_another_form_are_refused(home, tmp_path, contrasts):
+    path = changed(home, tmp_path / "m.recipe", lambda c, _: c["pins"].update(contrasts=contrasts))
+    with pytest.raises(InputError, match="'pins' are of another form"):
+        mp.load(path)
+
+
 @pytest.mark.parametrize(
     "break_it",
     [
         lambda a: a | {"../evil.json": b"{}"},
-        lambda a: a | {"/tmp/evil.json": b"{}"},
+        lambda a: a | {"/evil.json": b"{}"},
         lambda a: a | {"states/0/more.json": b"{}"},
         lambda a: a | {"states/2/nyul_T1w.json": a["states/2/nyul_T1w.json"] + b" "},
         lambda a: {k: v for k, v in a.items() if "T1w" not in k},
@@ -399,6 +446,17 @@ def test_verify_finds_what_is_not(home, out, tmp_path):
     assert run("verify", out, "--inputs", scans) == 1
     with pytest.raises(InputError, match="do not exist"):
         mp.verify(out, tmp_path / "nowhere")
+
+
+def test_verify_without_inputs(home, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    mp.write(scan(1), tmp_path / "others" / "sub-77_T1w.nii.gz")
+    for name in ("empty", "others"):
+        assert run("verify", home / "out", "--inputs", tmp_path / name) == 2
+        said = capsys.readouterr().err
+        assert "no inputs are in" in said
+        assert str(tmp_path / name) in said
+        assert "none of the 6 scans that the records name (sub-01_FLAIR.nii.gz, ...)" in said
 
 
 def test_verify_takes_what_was_given_with_the_scan(home, tmp_path):

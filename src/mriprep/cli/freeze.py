@@ -8,6 +8,14 @@ import click
 
 _PATH = click.Path(path_type=Path)
 
+own_templates = click.option(
+    "--files",
+    type=_PATH,
+    multiple=True,
+    metavar="PATH",
+    help="A template of your own that the run used, or a folder that holds it; may be repeated.",
+)
+
 
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -15,13 +23,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.argument("out", type=_PATH, metavar="OUT")
 @click.argument("path", type=_PATH, metavar="MODEL.recipe")
-@click.option(
-    "--files",
-    type=_PATH,
-    multiple=True,
-    metavar="PATH",
-    help="A template of your own that the run used, or a folder that holds it; may be repeated.",
-)
+@own_templates
 def freeze(out: Path, path: Path, files: tuple[Path, ...]) -> int:
     """Freeze what `mriprep run` did into one file, which does the same to new scans.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .freeze import own_templates
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -27,13 +29,7 @@ _PATH = click.Path(path_type=Path)
     "--sample", type=click.IntRange(min=1), default=3, show_default=True, help="How many cases."
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Which cases are drawn.")
-@click.option(
-    "--files",
-    type=_PATH,
-    multiple=True,
-    metavar="PATH",
-    help="A template of your own that the run used, or a folder that holds it; may be repeated.",
-)
+@own_templates
 def verify(
     out: Path, inputs: tuple[Path, ...], sample: int, seed: int, files: tuple[Path, ...]
 ) -> int:
