@@ -98,6 +98,14 @@ def test_bad_ratings_are_refused(out):
         exports.collect(out)
 
 
+def test_notes_that_begin_with_a_quotation_mark_hide_nobody(out):
+    """The viewer writes notes as they are: the mark does not open a cell of several lines."""
+    rate(out, ("sub-01", "T1w", "pass", "a"), ("sub-02", "T1w", "fail", "a"))
+    table = out / "ratings.tsv"
+    table.write_text(table.read_text().replace("pass\t\t", 'pass\t"fine\t'))
+    assert why(out) == {"sub-02": "was rated 'fail'"}
+
+
 def test_cases_that_failed_are_told(out):
     folder = out / "sub-09"
     folder.mkdir()

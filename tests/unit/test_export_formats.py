@@ -213,7 +213,9 @@ def test_facts_that_are_asked_for_go_along(out, tmp_path):
 
 
 def test_what_is_left_out_is_told(own, tmp_path):
-    (own / "ratings.tsv").write_text("case\tcontrast\trating\trater\nsub-03\tT1w\tfail\ta\n")
+    (own / "ratings.tsv").write_text(
+        "case\tcontrast\trating\tnote\trater\ttime\nsub-03\tT1w\tfail\t\ta\t2026-01-01\n"
+    )
     done = mp.export(own, to="monai", output=tmp_path / "x")
     assert [(x.case, x.why) for x in done.left] == [("sub-03", "was rated 'fail'")]
     assert note(done)["left_out"] == [{"case": "sub-03", "why": "was rated 'fail'"}]

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mriprep.core import GeometryError, Grid, InputError, Role, Volume
 from mriprep.io.hashes import file_hash
 
@@ -257,9 +255,3 @@ def read_companions(item: Item) -> Iterator[tuple[str, Volume]]:
         yield "labels", read_image(item.labels, role=Role.LABELS)
     if item.mask is not None:
         yield "mask", read_image(item.mask, role=Role.MASK)
-
-
-def stacked(images: Mapping[str, Volume]) -> np.ndarray[Any, np.dtype[Any]]:
-    """Images as one array (C, X, Y, Z), of a type that holds them all."""
-    data = [v.data for v in images.values()]
-    return np.stack([d.astype(d.dtype.newbyteorder("=")) for d in data])
