@@ -1,4 +1,4 @@
-"""Frozen recipes: the same voxels as in training, strict files, and what is refused; verify."""
+"""Frozen recipes: the same voxels as in training, strict files, and what is refused."""
 
 from __future__ import annotations
 
@@ -15,73 +15,22 @@ import numpy as np
 import pytest
 
 import mriprep as mp
+from frozen_home import CASES, GRID, make_home, recipe_of, recorded, run, scan, written
 from mriprep import freezing, frozen
-from mriprep.cli import main
-from mriprep.core import Case, Grid, InputError, MriprepWarning, Transform, Volume
+from mriprep.core import Case, InputError, MriprepWarning
 from mriprep.frozen import read_frozen, write_frozen
 from mriprep.phantom import head, template
 from mriprep.record import voxel_hash
 
-AFFINE = Transform.rigid((4, -3, 5), (5, -7, 11)).matrix @ np.diag([-1.0, -1.25, 2, 1])
-GRID = Grid((22, 18, 14), AFFINE)
-CASES = ("sub-01", "sub-02", "sub-03")
-
-
-def scan(seed):
-    data = np.random.default_rng(seed).normal(20, 3, GRID.shape)
-    data[4:18, 3:15, 2:12] *= 8
-    return Volume(np.maximum(data, 0).astype(np.float32), GRID)
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """scans/, a state for each contrast, the recipe with them, and out/, made by it."""
-    home = tmp_path_factory.mktemp("home")
-    for contrast, shift in (("T1w", 0), ("FLAIR", 100)):
-        for n, case in enumerate(CASES):
-            mp.write(scan(shift + n), home / "scans" / f"{case}_{contrast}.nii.gz")
-        paths = sorted((home / "scans").glob(f"*_{contrast}.nii.gz"))
-        mp.fit("nyul", paths, "foreground").write(home / "fits" / f"nyul_{contrast}.json")
-    steps = [
-        {"background": {"output": "mask"}},
-        {"resample": {"spacing": 1.5}},
-        {"nyul": {"state": str(home / "fits" / "nyul_{contrast}.json")}},
-        {"slices": {"plane": "axial"}},
-    ]
-    with (home / "recipe.yaml").open("w") as file:
-        json.dump({"name": "small", "steps": steps}, file)  # JSON is YAML
-    for case in CASES:
-        for contrast in ("T1w", "FLAIR"):
-            run = recipe_of(home)(home / "scans" / f"{case}_{contrast}.nii.gz")
-            run.write(home / "out", quality=False)
-    shutil.move(home / "fits", home / "moved")  # what is frozen needs none of it
-    mp.freeze(home / "out", home / "model.recipe")
-    return home
-
-
-def recipe_of(home):
-    return mp.recipe(home / "recipe.yaml")
+    return make_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
 def out(home, tmp_path):
     return shutil.copytree(home / "out", tmp_path / "out")
-
-
-def written(out, case, contrast, desc="preproc"):
-    (path,) = out.glob(f"{case}/anat/*_desc-{desc}_{contrast}.nii.gz")
-    return path
-
-
-def recorded(out, case, contrast, desc="preproc"):
-    path = written(out, case, contrast, desc)
-    return json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as left:
-        main([str(a) for a in arguments])
-    return left.value.code
 
 
 # -- the same voxels --------------------------------------------------------------------------
@@ -398,7 +347,7 @@ def test_what_lies_in_the_cache_is_not_trusted(home):
     assert path.read_bytes() == before
 
 
-# -- on the command line, and verify ----------------------------------------------------------
+# -- on the command line ----------------------------------------------------------------------
 
 
 def test_frozen_on_the_command_line(home, tmp_path, capsys):
@@ -411,77 +360,6 @@ def test_frozen_on_the_command_line(home, tmp_path, capsys):
     kept = recorded(home / "out", "sub-02", "T1w")["output"]["voxels_sha256"]
     assert recorded(new, "sub-02", "T1w")["output"]["voxels_sha256"] == kept
     assert run("freeze", tmp_path / "new", tmp_path / "again.recipe") == 0
-
-
-def test_verify_says_same_where_it_is(home, capsys):
-    code = run("verify", home / "out", "--inputs", home / "scans", "--sample", 2, "--seed", 3)
-    said = capsys.readouterr().out
-    assert code == 0, said
-    assert "2 cases" in said
-    assert said.count("same: sub-") == len([x for x in said.splitlines() if "difference 0" in x])
-    again = mp.verify(home / "out", home / "scans", sample=2, seed=3)
-    assert {v.case for v in again} == {x.split()[1] for x in said.splitlines() if x[:5] == "same:"}
-
-
-def test_verify_finds_what_is_not(home, out, tmp_path):
-    scans = shutil.copytree(home / "scans", tmp_path / "scans")
-    path = written(out, "sub-01", "T1w")
-    volume = mp.read(path)
-    data = np.array(volume.data)
-    data[3, 3, 3] += 7
-    mp.write(volume.replace(data), path)
-    about = path.with_name(path.name.replace(".nii.gz", ".json"))
-    other = written(out, "sub-02", "T1w").with_suffix("").with_suffix(".json")
-    content = json.loads(other.read_text())
-    content["recipe"]["steps"][1]["resample"]["antialias"] = False
-    other.write_text(json.dumps(content))
-    mp.write(scan(77), scans / "sub-03_FLAIR.nii.gz")
-    assert about.is_file()
-    found = {(v.case, "T1w" in v.file): v for v in mp.verify(out, scans, sample=3) if not v.same}
-    assert found["sub-01", True].why.startswith("the file is not what its record says")
-    assert found["sub-01", True].difference == pytest.approx(7, abs=1e-3)
-    assert found["sub-02", True].why == "other voxels"
-    assert found["sub-02", True].difference > 0
-    assert "sub-03_FLAIR.nii.gz has another SHA-256" in found["sub-03", False].why
-    assert run("verify", out, "--inputs", scans) == 1
-    with pytest.raises(InputError, match="do not exist"):
-        mp.verify(out, tmp_path / "nowhere")
-
-
-def test_verify_without_inputs(home, tmp_path, capsys):
-    (tmp_path / "empty").mkdir()
-    mp.write(scan(1), tmp_path / "others" / "sub-77_T1w.nii.gz")
-    for name in ("empty", "others"):
-        assert run("verify", home / "out", "--inputs", tmp_path / name) == 2
-        said = capsys.readouterr().err
-        assert "no inputs are in" in said
-        assert str(tmp_path / name) in said
-        assert "none of the 6 scans that the records name (sub-01_FLAIR.nii.gz, ...)" in said
-
-
-def test_verify_takes_what_was_given_with_the_scan(home, tmp_path):
-    source = mp.read(home / "scans" / "sub-01_T1w.nii.gz")
-    mask = source.replace(np.asarray(source.data) > 60, role="mask")
-    labels = source.replace((np.asarray(source.data) > 90).astype(np.uint8), role="labels")
-    folder = tmp_path / "scans"
-    files = {
-        k: mp.write(v, folder / f"{k}.nii.gz") for k, v in (("mask", mask), ("labels", labels))
-    }
-    shutil.copy(home / "scans" / "sub-01_T1w.nii.gz", folder)
-    recipe = tmp_path / "r.yaml"
-    recipe.write_text("steps: [{resample: {spacing: 1.5}}, zscore]")
-    companions = [x for k, f in files.items() for x in (f"--{k}", f)]
-    scan_at = folder / "sub-01_T1w.nii.gz"
-    code = run(
-        "run", scan_at, tmp_path / "out", "-r", recipe, "--no-quality", "--no-report", *companions
-    )
-    assert code in (0, 4)
-    found = mp.verify(tmp_path / "out", folder)
-    assert [v for v in found if not v.same] == []
-    assert len(found) == 3  # image, mask and labels
-    files["mask"].unlink()
-    (missing,) = mp.verify(tmp_path / "out", folder)
-    assert "mask.nii.gz is not among the inputs" in missing.why
 
 
 def test_records_of_earlier_versions_are_refused(out, tmp_path):
