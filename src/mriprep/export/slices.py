@@ -8,9 +8,7 @@ radiologists see them, see :class:`mriprep.core.Slices`; nothing is interpolated
 from __future__ import annotations
 
 import json
-import tarfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,7 +25,7 @@ from .collect import Item
 from .output import Written
 from .selection import Progress, Selection
 from .slicing import Cut, Format, Keep, channel_names, cut, written
-from .webdataset import SHARD_MB, add_sample, groups_of, npy
+from .webdataset import SHARD_MB, Shards, npy
 
 INDEX = "index"
 
@@ -87,13 +85,13 @@ def write(
     InputError
         If an option cannot be, or nothing is kept of any case.
     """
-    _check(selection, plane, format, keep, content, every, spacing, neighbours, window, shard_mb)
-    store = _Store(selection, folder, format, shard_mb)
+    _check(selection, plane, format, keep, content, every, spacing, neighbours, window)
+    shards = Shards(selection, folder, shard_mb) if format == "webdataset" else None
     rows: list[dict[str, Any]] = []
     cases: dict[str, Any] = {}
     changed: dict[str, tuple[str, ...]] = {}
     empty: dict[str, str] = {}
-    for item, arrays in each(store.ordered(), progress):
+    for item, arrays in each(shards.ordered() if shards else selection, progress):
         found = cut(
             arrays, plane=plane, keep=keep, content=content, every=every, spacing=spacing,
             neighbours=neighbours, window=(window[0], window[1]), contrasts=selection.contrasts,
@@ -103,7 +101,12 @@ def write(
             empty[item.case] = f"has no slices: {found}"
             continue
         new = [_row(selection, item, arrays, found, n) for n in range(len(found.indices))]
-        store.add(item, found, new)
+        if shards is None:
+            _put(folder, item, found, new, format)
+        else:
+            name = shards.place(item)
+            new = [{**row, "shard": name} for row in new]
+            shards.add(name, _members(found, new))
         rows += new
         changed[item.case] = arrays.changed
         cases[item.case] = {
@@ -127,7 +130,7 @@ def write(
         "window_percentiles": list(window),
         "samples": len(rows),
         "columns": columns,
-        **({"shards": store.shards} if format == "webdataset" else {}),
+        **({"shards": shards.names} if shards else {}),
     }
     readme = words.opening(selection, f"{plane.capitalize()} slices ({format})") + _README
     return Written(selection, about, cases, readme, about_changed(changed))
@@ -147,52 +150,22 @@ folder a case, and mriprep restore sub-01/ sub-01_native.nii.gz --record OUT
 """
 
 
-@dataclass
-class _Store:
-    """Where samples are put, by format."""
+def _put(folder: Path, item: Item, found: Cut, rows: list[dict[str, Any]], form: str) -> None:
+    """Write a case's samples as files, and name these in the rows."""
+    for n, row in enumerate(rows):
+        for column, (name, array) in written(found, n, row["sample"], form).items():
+            path = folder / column.partition("_")[0] / item.case / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _save(path, array)
+            row[column] = path.relative_to(folder).as_posix()
 
-    selection: Selection
-    folder: Path
-    format: str
-    shard_mb: float
-    shards: dict[str, list[str]] = field(default_factory=dict)
-    _filled: int = 0
 
-    def ordered(self) -> Selection:
-        """The cases in the order in which they are written: those of a shard together."""
-        if self.format != "webdataset":
-            return self.selection
-        groups = dict(groups_of(self.selection))
-        self._inside = {c: group for group, cases in groups.items() for c in cases}
-        place = {c: n for n, c in enumerate(self._inside)}
-        items = sorted(self.selection.items, key=lambda i: place[i.case])
-        return replace(self.selection, items=tuple(items))
-
-    def add(self, item: Item, found: Cut, rows: list[dict[str, Any]]) -> None:
-        """Write a case's samples, and name their files in the rows."""
-        if self.format == "webdataset":
-            self._add_to_shard(item, found, rows)
-            return
-        for n, row in enumerate(rows):
-            for column, (name, array) in written(found, n, row["sample"], self.format).items():
-                path = self.folder / column.partition("_")[0] / item.case / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _save(path, array)
-                row[column] = path.relative_to(self.folder).as_posix()
-
-    def _add_to_shard(self, item: Item, found: Cut, rows: list[dict[str, Any]]) -> None:
-        group = self._inside[item.case]
-        names = self.shards.setdefault(group, [])
-        if not names or self._filled > self.shard_mb * 1e6:
-            names.append(f"{group}-{len(names):06d}.tar")
-            self._filled = 0
-        with tarfile.open(self.folder / names[-1], "a", format=tarfile.PAX_FORMAT) as tar:
-            for n, row in enumerate(rows):
-                row["shard"] = names[-1]
-                members = {"image.npy": npy(found.image(n))}
-                members |= {f"{k}.npy": npy(v[n]) for k, v in found.companions.items()}
-                members["json"] = json.dumps(row, sort_keys=True).encode()
-                self._filled += add_sample(tar, row["sample"], members)
+def _members(found: Cut, rows: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """A case's samples as keys and members of a shard."""
+    for n, row in enumerate(rows):
+        members = {"image.npy": npy(found.image(n))}
+        members |= {f"{k}.npy": npy(v[n]) for k, v in found.companions.items()}
+        yield row["sample"], {**members, "json": json.dumps(row, sort_keys=True).encode()}
 
 
 def _save(path: Path, content: Any) -> None:
@@ -299,7 +272,6 @@ def _check(
     spacing: float | None,
     neighbours: int,
     window: Sequence[float],
-    shard_mb: float,
 ) -> None:
     for what, value, accepted in (
         ("plane", plane, tuple(PLANES)),
@@ -320,8 +292,6 @@ def _check(
         )
     if not 0 <= neighbours <= 16:
         raise InputError(f"{neighbours} neighbours", hint="from 0 to 16")
-    if shard_mb <= 0:
-        raise InputError(f"shards of {shard_mb} MB", hint="give a number above 0")
     if neighbours and format.startswith("png"):
         raise InputError(
             "a picture has no place for neighbours",

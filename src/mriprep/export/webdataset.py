@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,27 +38,16 @@ def write(
     shard_mb: float = SHARD_MB,
 ) -> Written:
     """Write the shards; the same data set gives the same bytes."""
-    if shard_mb <= 0:
-        raise InputError(f"shards of {shard_mb} MB", hint="give a number above 0")
-    groups = dict(groups_of(selection))
-    order = {c: n for n, c in enumerate(c for cases in groups.values() for c in cases)}
-    inside = {c: group for group, cases in groups.items() for c in cases}
-    sorted_ = replace(selection, items=tuple(sorted(selection.items, key=lambda i: order[i.case])))
+    shards = Shards(selection, folder, shard_mb)
     cases: dict[str, Any] = {}
     changed = {}
-    shards: dict[str, list[str]] = {}
-    filled = 0
-    for item, arrays in each(sorted_, progress):
-        names = shards.setdefault(inside[item.case], [])
-        if not names or filled > shard_mb * 1e6:
-            names.append(f"{inside[item.case]}-{len(names):06d}.tar")
-            filled = 0
-        with tarfile.open(folder / names[-1], "a", format=tarfile.PAX_FORMAT) as tar:
-            filled += _add(tar, selection, item, arrays)
-        cases[item.case] = {"files": names[-1], "voxels_sha256": arrays.hashes}
+    for item, arrays in each(shards.ordered(), progress):
+        name = shards.place(item)
+        shards.add(name, [(item.case, _members(selection, item, arrays))])
+        cases[item.case] = {"files": name, "voxels_sha256": arrays.hashes}
         changed[item.case] = arrays.changed
     readme = words.opening(selection, "WebDataset shards") + _README
-    return Written(selection, {"shards": shards}, cases, readme, about_changed(changed))
+    return Written(selection, {"shards": shards.names}, cases, readme, about_changed(changed))
 
 
 _README = """\
@@ -89,8 +78,51 @@ def groups_of(selection: Selection) -> Iterator[tuple[str, Sequence[str]]]:
     yield "test", splits.test
 
 
-def _add(tar: tarfile.TarFile, selection: Selection, item: Item, arrays: Arrays) -> int:
-    """Add a case's members; how many bytes they take."""
+class Shards:
+    """Tar files that fill up, each of cases of one fold or part.
+
+    Parameters
+    ----------
+    selection : Selection
+        What is exported.
+    folder : Path
+        Where the files go.
+    shard_mb : float
+        A file that holds more is not added to.
+    """
+
+    def __init__(self, selection: Selection, folder: Path, shard_mb: float) -> None:
+        if shard_mb <= 0:
+            raise InputError(f"shards of {shard_mb} MB", hint="give a number above 0")
+        self._selection, self._folder, self._most = selection, folder, shard_mb * 1e6
+        self._inside = {c: group for group, cases in groups_of(selection) for c in cases}
+        self._filled = 0
+        #: Files by fold or part.
+        self.names: dict[str, list[str]] = {}
+
+    def ordered(self) -> Selection:
+        """The cases in the order in which they are to be added: those of a fold together."""
+        place = {c: n for n, c in enumerate(self._inside)}
+        items = sorted(self._selection.items, key=lambda i: place[i.case])
+        return replace(self._selection, items=tuple(items))
+
+    def place(self, item: Item) -> str:
+        """The file that a case goes into; a new one where the last is full."""
+        group = self._inside[item.case]
+        names = self.names.setdefault(group, [])
+        if not names or self._filled > self._most:
+            names.append(f"{group}-{len(names):06d}.tar")
+            self._filled = 0
+        return names[-1]
+
+    def add(self, name: str, samples: Iterable[tuple[str, Mapping[str, bytes]]]) -> None:
+        """Add samples, key and members each, to the file that was placed last."""
+        with tarfile.open(self._folder / name, "a", format=tarfile.PAX_FORMAT) as tar:
+            self._filled += sum(_add(tar, key, members) for key, members in samples)
+
+
+def _members(selection: Selection, item: Item, arrays: Arrays) -> dict[str, bytes]:
+    """What a case's sample holds."""
     about = {
         "case": item.case,
         "subject": item.subject,
@@ -102,11 +134,10 @@ def _add(tar: tarfile.TarFile, selection: Selection, item: Item, arrays: Arrays)
     }
     members = {"image.npy": npy(arrays.image)}
     members |= {f"{n}.npy": npy(data) for n, data in arrays.companions.items()}
-    members["json"] = json.dumps(about, sort_keys=True).encode()
-    return add_sample(tar, item.case, members)
+    return {**members, "json": json.dumps(about, sort_keys=True).encode()}
 
 
-def add_sample(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> int:
+def _add(tar: tarfile.TarFile, key: str, members: Mapping[str, bytes]) -> int:
     """Add a sample's members, each named after its key; how many bytes they take."""
     for name, content in members.items():
         entry = tarfile.TarInfo(f"{key}.{name}")  # mtime 0, no owner: equal bytes
