@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+#: Of a normal distribution, the median absolute deviation over the standard deviation.
+_NORMAL_MAD = 0.6744897501960817
+
 _FEW = 200_000
 _SAMPLE = 20_000
 
@@ -43,6 +46,12 @@ def median(values: npt.NDArray[Any]) -> float:
     """The median, as ``numpy.median``."""
     a, b = middle(values)
     return (a + b) / 2
+
+
+def mad(values: npt.NDArray[Any], center: float | None = None) -> float:
+    """Median absolute deviation (from the median, or another `center`), scaled to a normal distribution's standard deviation."""
+    middle_one = median(values) if center is None else center
+    return median(np.abs(values - np.float64(middle_one))) / _NORMAL_MAD
 
 
 def _pair(values: npt.NDArray[Any], low: int) -> tuple[float, float]:

@@ -68,7 +68,7 @@ def _outlier(power, rx, ry, rz, sx, sy, sz, reach, size, most_small, least):  # 
                 ):
                     continue
                 a, b, c = i // size[0], j // size[1], k // size[2]
-                if p < 4.0 * (blocks[a, b, c] - p) / max(counts[a, b, c] - 1, 1):
+                if p < _WORTH * (blocks[a, b, c] - p) / max(counts[a, b, c] - 1, 1):
                     continue
                 total, count = 0.0, 0
                 for u in range(-reach[0], reach[0] + 1):

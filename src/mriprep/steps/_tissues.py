@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mriprep.kernels import tissues as loops
 from mriprep.kernels.tissues_model import FLAIR_ORDER, PURE, Model, edges, first_guess, kmeans, pull
 
-from ._tissues_prior import Places, by_depth
+from ._tissues_prior import Places, by_depth, triple
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -96,7 +96,7 @@ def part(
     """
     low, high = _range(values[mask])
     centres = edges(low, high)
-    step = _triple([max(1, round(_BLOCK_MM / s)) for s in spacing])
+    step = triple([max(1, round(_BLOCK_MM / s)) for s in spacing])
     lattice = np.zeros([-(-n // s) for n, s in zip(values.shape, step, strict=True)], np.float32)
     bins = np.zeros(values.shape, np.uint16)
     q = np.zeros((*values.shape, loops.STATES), np.float32)
@@ -197,8 +197,3 @@ def _shading(
     field[told] = np.log(above[told] / below[told])
     field[told] -= np.average(field[told], weights=below[told])
     return np.clip(field, -_MOST_SHADING, _MOST_SHADING).astype(np.float32)
-
-
-def _triple(numbers: list[int]) -> tuple[int, int, int]:
-    x, y, z = numbers
-    return x, y, z

@@ -82,7 +82,7 @@ def by_depth(mask: Bools, q: Floats, spacing: tuple[float, ...], *, weak: bool) 
 
     from mriprep.kernels import sample
 
-    step = _triple([max(1, round(2.5 / s)) for s in spacing])
+    step = triple([max(1, round(2.5 / s)) for s in spacing])
     size = np.multiply(step, spacing)
     matter = np.array([0, 0.5, 1, 1, 1], np.float32)
     _, held = loops.evidence(np.zeros(mask.shape, np.float32), mask, q, matter, matter, step)
@@ -95,7 +95,7 @@ def by_depth(mask: Bools, q: Floats, spacing: tuple[float, ...], *, weak: bool) 
     matrix = np.zeros((3, 4))
     for axis, n in enumerate(step):
         matrix[axis, axis], matrix[axis, 3] = 1 / n, 0.5 / n - 0.5
-    depth = np.maximum(sample.linear(deep, matrix, _triple(mask.shape)) - size.min() / 2, 0)
+    depth = np.maximum(sample.linear(deep, matrix, triple(mask.shape)) - size.min() / 2, 0)
     inside = _DEEP_WEAK if weak else _DEEP
     odds = inside + (_SURFACE - _DEEP) * np.exp(-depth / np.float32(_REACH))
     return Places.of(odds.astype(np.float32))
@@ -182,7 +182,7 @@ def checked(transform: object) -> Transform:
     return transform
 
 
-def _triple(numbers: Sequence[int]) -> tuple[int, int, int]:
+def triple(numbers: Sequence[int]) -> tuple[int, int, int]:
     x, y, z = numbers
     return x, y, z
 

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from annotated_types import Ge, Le
 
 from mriprep.core import DoubtWarning, Grid, InputError, MriprepWarning, Role, Transform, Volume
+from mriprep.core.slices import arranged
 from mriprep.declare import Citation, Image, Mask, Tissues, Unit, keep, step
+from mriprep.kernels.extent import bounds
 
 from ._common import BoolImage, FloatImage, on_grid, varied
 
@@ -128,7 +130,7 @@ def tissues(
             hint="give the brain's mask: `skullstrip` finds it",
         )
     values, shaded = _intensities(image, inside)
-    box = _Box.of(image.grid, inside)
+    box = _Box(image.grid, inside)
     brain, held = box.cut(values), box.cut(inside)
     kind, decided = _contrast(image, contrast, brain, held, box.grid.spacing)
     places, by = _places(image, mask, transform, prior, box)
@@ -158,36 +160,21 @@ def tissues(
 class _Box:
     """The brain's box along the body's axes (right, front, up), so that no result depends on the file's."""
 
-    def __init__(self, grid: Grid, ends: list[tuple[int, int]]) -> None:
-        self.whole, self.ends = grid, ends
+    def __init__(self, grid: Grid, inside: BoolImage) -> None:
+        self.whole = grid
         self.order, self.flip = grid.axes_to("RAS")
-        start = [a - 1 for a, _ in ends]
-        self.grid = grid.reoriented("RAS").window(start, [b - a + 2 for a, b in ends])
-
-    @classmethod
-    def of(cls, grid: Grid, inside: BoolImage) -> _Box:
-        order, flip = grid.axes_to("RAS")
-        ends = []
-        for axis, backwards in zip(order, flip, strict=True):
-            used = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
-            a, b = int(used[0]), int(used[-1]) + 1
-            ends.append((inside.shape[axis] - b, inside.shape[axis] - a) if backwards else (a, b))
-        return cls(grid, ends)
+        self.box = bounds(arranged(inside, self.order, self.flip))
+        start = [s.start - 1 for s in self.box]
+        self.grid = grid.reoriented("RAS").window(start, [s.stop - s.start + 2 for s in self.box])
 
     def cut(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The box of an array, with a margin of a voxel of zeros."""
-        turned = data.transpose(self.order)[
-            tuple(slice(None, None, -1 if f else 1) for f in self.flip)
-        ]
-        return np.pad(turned[tuple(slice(a, b) for a, b in self.ends)], 1)
+        return np.pad(arranged(data, self.order, self.flip)[self.box], 1)
 
     def back(self, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """An array of the box where it came from; 0 elsewhere."""
         out = np.zeros(self.whole.shape, data.dtype)
-        turned = out.transpose(self.order)[
-            tuple(slice(None, None, -1 if f else 1) for f in self.flip)
-        ]
-        turned[tuple(slice(a, b) for a, b in self.ends)] = data[1:-1, 1:-1, 1:-1]
+        arranged(out, self.order, self.flip)[self.box] = data[1:-1, 1:-1, 1:-1]
         return out
 
 

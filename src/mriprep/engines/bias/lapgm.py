@@ -31,9 +31,8 @@ import numpy.typing as npt
 from mriprep.core import Volume
 from mriprep.engines import Engine
 from mriprep.engines._device import on_gpu
+from mriprep.kernels.extent import extent
 from mriprep.kernels.lapgm_model import Mixture
-
-from ._box import extent
 
 ENGINE = Engine(
     title="LapGM on a regular grid: the same model, its linear system in cosines",

@@ -20,8 +20,7 @@ import numpy.typing as npt
 from mriprep.core import Volume
 from mriprep.engines import Engine
 from mriprep.engines._device import on_gpu
-
-from ._box import extent
+from mriprep.kernels.extent import extent
 
 ENGINE = Engine(
     title="N4 on a regular grid: the same method, its spline fit separated by axis",

@@ -119,6 +119,12 @@ def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         "segmentation is not asked.",
         "higher",
     ),
+)  # fmt: skip
+def _contrast_order(scene: Scene) -> Found:
+    return {"contrast_order": _order(scene)}
+
+
+@measures(
     Metric(
         "rim_to_core", "Brain's rim to its core",
         "Median within 2 to 6 mm of the brain's surface to that of its core, bias field removed: below 1 in T1w, above "
@@ -126,12 +132,7 @@ def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         "none",
     ),
 )  # fmt: skip
-def _contrast(scene: Scene) -> Found:
-    found: dict[str, float | str] = {}
-    try:
-        found["contrast_order"] = _order(scene)
-    except Unmeasured as reason:
-        found["contrast_order"] = str(reason)
+def _rim_to_core(scene: Scene) -> Found:
     step = float(np.mean(scene.spacing))
     brain, image = np.pad(scene.brain[scene.box], 1), np.pad(scene.corrected[scene.box], 1)
     rim = eroded(brain, max(1, round(2 / step)))
@@ -139,12 +140,9 @@ def _contrast(scene: Scene) -> Found:
     core = eroded(inner, max(1, round(10 / step)))
     rim &= ~inner
     level = float(np.median(image[core])) if core.sum() > 100 else 0.0
-    found["rim_to_core"] = (
-        float(np.median(image[rim])) / level
-        if level > 0 and rim.any()
-        else "the brain has no core, or none that is bright"
-    )
-    return found
+    if level <= 0 or not rim.any():
+        raise Unmeasured("the brain has no core, or none that is bright")
+    return {"rim_to_core": float(np.median(image[rim])) / level}
 
 
 def _order(scene: Scene) -> float:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from .scene import Scene
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Better = Literal["higher", "lower", "middle", "none"]
 Group = Literal["mriqc", "mriprep"]
@@ -49,6 +52,14 @@ class Metric:
 
 class Unmeasured(Exception):
     """Something cannot be measured of this image; the message says why."""
+
+
+def told(measure: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | str:
+    """What a function measures, or in words why it cannot: of several metrics, each has its reason."""
+    try:
+        return measure(*args, **kwargs)
+    except Unmeasured as reason:
+        return str(reason)
 
 
 Measure = Callable[["Scene"], Found]

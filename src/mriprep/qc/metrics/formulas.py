@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.kernels.differences import steps
-from mriprep.kernels.order import middle, percentile
+from mriprep.kernels.order import mad, middle, percentile
 
 from .declared import Unmeasured
-from .masks import mad
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -10,24 +10,13 @@ from mriprep.kernels.differences import steps
 from mriprep.kernels.order import median
 from mriprep.kernels.outlier import outlier
 
-from .declared import Found, Metric, Unmeasured, measures
+from .declared import Found, Metric, Unmeasured, measures, told
 from .scene import Floats, Scene
 
 #: A fall of the power by this factor (natural logarithm) within a tenth of the axis is an edge.
 _EDGE = 1.5
 #: Slices this much thicker than the voxel's other sides were measured one by one.
 _THICK = 1.5
-
-
-def _power(scene: Scene) -> Floats:
-    """Squared magnitude of the image's spectrum, half of it; made once for a scene."""
-    known: Floats | None = scene.__dict__.get("_power")
-    if known is None:
-        spectrum = scipy.fft.rfftn(scene.raw, workers=1)
-        known = np.square(spectrum.real)
-        known += np.square(spectrum.imag)
-        scene.__dict__["_power"] = known
-    return known
 
 
 @measures(
@@ -41,7 +30,7 @@ def _power(scene: Scene) -> Floats:
 def _spike(scene: Scene) -> Found:
     slices = _slice_axis(scene)
     if slices is None:
-        return {"spike": _outlier(_power(scene), scene.raw.shape, (0, 1, 2))}
+        return {"spike": _outlier(scene.power, scene.raw.shape, (0, 1, 2))}
     stacked = np.moveaxis(scene.raw, slices, 0)
     plane = scipy.fft.rfft2(stacked, workers=1)
     power = np.square(plane.real) + np.square(plane.imag)
@@ -102,18 +91,15 @@ def _frequencies(shape: tuple[int, ...], axis: int) -> npt.NDArray[np.float64]:
 def _measured_part(scene: Scene) -> Found:
     found: dict[str, float | str] = {}
     for axis, name in enumerate("xyz"):
-        try:
-            part = _reach(_profile(scene, axis))
-            found[f"kspace_{name}"] = part
-            found[f"resolution_{name}"] = scene.spacing[axis] / part
-        except Unmeasured as reason:
-            found[f"kspace_{name}"] = found[f"resolution_{name}"] = str(reason)
+        part = told(_reach, scene, axis)
+        found[f"kspace_{name}"] = part
+        found[f"resolution_{name}"] = part if isinstance(part, str) else scene.spacing[axis] / part
     return found
 
 
 def _profile(scene: Scene, axis: int) -> npt.NDArray[np.float64]:
     """Mean power from the centre out along an axis, over middle frequencies of the other two."""
-    power, shape = _power(scene), scene.raw.shape
+    power, shape = scene.power, scene.raw.shape
     if shape[axis] < 24:
         raise Unmeasured(f"{shape[axis]} voxels along the axis are too few")
     chosen: list[npt.NDArray[np.intp]] = []
@@ -134,8 +120,9 @@ def _profile(scene: Scene, axis: int) -> npt.NDArray[np.float64]:
     return np.asarray((line[:half] + mirrored) / 2)
 
 
-def _reach(profile: npt.NDArray[np.float64]) -> float:
+def _reach(scene: Scene, axis: int) -> float:
     """Where the power falls off an edge, as a share of the axis; 1 where it does not."""
+    profile = _profile(scene, axis)
     if profile.max() <= 0:
         raise Unmeasured("the image is empty")
     logs = np.log(np.maximum(profile, profile.max() * 1e-14))
@@ -165,7 +152,7 @@ def _reach(profile: npt.NDArray[np.float64]) -> float:
     )
 )  # fmt: skip
 def _noise_correlation(scene: Scene) -> Found:
-    air = require_noise(scene)
+    air = scene.shown(scene.air, "its noise was")
     # What of the head the air's mask left in is no noise: hardly any noise reaches four medians.
     noise = air & (scene.raw < 4 * median(scene.raw[air]))
     found: dict[str, float | str] = {}
@@ -177,15 +164,3 @@ def _noise_correlation(scene: Scene) -> Found:
             else "the air is too narrow along the axis"
         )
     return found
-
-
-def require_noise(scene: Scene) -> npt.NDArray[np.bool_]:
-    """The air without artefacts, if noise can be seen in it."""
-    air = scene.air
-    count = int(air.sum())
-    if count < 1000:
-        raise Unmeasured(f"{count} voxels of air lie above the head's base")
-    empty = float((scene.raw[air] <= 0).mean())
-    if empty > 0.5:
-        raise Unmeasured(f"{empty:.0%} of the air is 0: its noise was cut off")
-    return air

@@ -14,11 +14,10 @@ import scipy.ndimage as nd
 
 from mriprep.core import Grid, Transform
 from mriprep.kernels.binary import dilated, eroded, filled, near, opened
-from mriprep.kernels.order import median, percentile
+from mriprep.kernels.extent import bounds
+from mriprep.kernels.order import mad, percentile
 from mriprep.kernels.shrink import block_means
 from mriprep.kernels.smooth import doubled_above, gradient_magnitude
-
-__all__ = ["artifacts", "bounds", "eroded", "hat", "head", "mad", "rotation"]
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -34,21 +33,6 @@ _ZSCORE = 10.0
 _BEYOND = 6
 #: Images of more voxels than this have their gradient taken at every second voxel.
 _MANY = 3_000_000
-
-
-def bounds(mask: Mask) -> tuple[slice, slice, slice]:
-    """The bounding box of a mask that is not empty."""
-    slices = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        slices.append(slice(int(used[0]), int(used[-1]) + 1))
-    return slices[0], slices[1], slices[2]
-
-
-def mad(values: npt.NDArray[np.float32], center: float | None = None) -> float:
-    """Median absolute deviation, scaled to a normal distribution's standard deviation."""
-    middle = median(values) if center is None else center
-    return median(np.abs(values - np.float64(middle))) / 0.6744897501960817
 
 
 def head(

@@ -9,8 +9,7 @@ import scipy.ndimage as nd
 from mriprep.kernels.binary import dilated
 from mriprep.kernels.smooth import gaussian
 
-from .declared import Found, Metric, Unmeasured, measures
-from .kspace import require_noise
+from .declared import Found, Metric, Unmeasured, measures, told
 from .scene import Floats, Scene
 
 #: Edges that are measured: the strongest ones, thinned to so many.
@@ -52,15 +51,11 @@ def _sharpness(scene: Scene) -> Found:
     if total <= 0:
         raise Unmeasured("the brain has no edges: all its voxels are the same")
     share = inside[inside > 0] / total
-    found: dict[str, float | str] = {
+    return {
         "gradient_entropy": float(-(share * np.log(share)).sum() / np.log(inside.size)),
         "sharpness": 100 * float(np.sqrt(np.mean(inside**2))) / scene.brain_level,
+        "edge_width": told(_edge_width, image, slope, parts, brain, scene.spacing),
     }
-    try:
-        found["edge_width"] = _edge_width(image, slope, parts, brain, scene.spacing)
-    except Unmeasured as reason:
-        found["edge_width"] = str(reason)
-    return found
 
 
 def _gradient(image: Floats, spacing: tuple[float, float, float]) -> tuple[Floats, list[Floats]]:
@@ -133,7 +128,7 @@ def _thin(scene: Scene) -> None:
     ),
 )  # fmt: skip
 def _ringing(scene: Scene) -> Found:
-    require_noise(scene)
+    scene.shown(scene.air, "its noise was")
     _thin(scene)
     step = float(np.mean(scene.spacing))
     beside = dilated(scene.whole_head, max(2, round(8 / step)))
@@ -158,18 +153,13 @@ def _ringing(scene: Scene) -> Found:
 )  # fmt: skip
 def _ghosts(scene: Scene) -> Found:
     _thin(scene)
-    hat = scene.outside
-    count = int(hat.sum())
-    if count < 1000:
-        raise Unmeasured(f"{count} voxels of air lie above the head's base")
-    values = scene.raw[hat]
-    if (values <= 0).mean() > 0.5:
-        raise Unmeasured(f"{(values <= 0).mean():.0%} of the air is 0: ghosts were cut off")
+    air = scene.shown(scene.outside, "ghosts were")
+    values = scene.raw[air]
     found: dict[str, float | str] = {}
     # The head proper: what is as bright as a third of the brain, not the wide mask.
     bright = scene.whole_head & (scene.raw > scene.brain_level / 3)
     for axis, name in enumerate("xyz"):
-        there = np.roll(bright, bright.shape[axis] // 2, axis)[hat]
+        there = np.roll(bright, bright.shape[axis] // 2, axis)[air]
         if there.sum() < 300 or (~there).sum() < 300:
             found[f"ghost_{name}"] = (
                 "half a field of view off the head there is no air, or no other"

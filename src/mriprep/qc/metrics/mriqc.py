@@ -8,7 +8,7 @@ import numpy as np
 
 from . import formulas
 from .air import qi_2
-from .declared import Better, Found, Metric, Unmeasured, measures
+from .declared import Better, Found, Metric, Unmeasured, measures, told
 from .formulas import Summary
 from .scene import TISSUES, Scene
 
@@ -22,30 +22,8 @@ def _metric(
     return Metric(name, title, meaning, better, unit, source, "mriqc")
 
 
-def _summaries(scene: Scene) -> dict[str, Summary | str]:
-    """Statistics of each tissue and of the air, or why there are none; made once for a scene."""
-    known: dict[str, Summary | str] | None = scene.__dict__.get("_summaries")
-    if known is None:
-        known = {}
-        for name in ("bg", *TISSUES):
-            weights = scene.air if name == "bg" else scene.tissue[name]
-            try:
-                if name == "bg" and weights.sum() < 1000:
-                    raise Unmeasured(
-                        f"{int(weights.sum())} voxels of air lie above the head's base"
-                    )
-                if name == "bg":
-                    known[name] = formulas.summary(scene.scaled, weights)
-                else:
-                    known[name] = formulas.summary(scene.scaled[scene.box], weights[scene.box])
-            except Unmeasured as reason:
-                known[name] = str(reason)
-        scene.__dict__["_summaries"] = known
-    return known
-
-
 def _of(scene: Scene, name: str) -> Summary:
-    found = _summaries(scene)[name]
+    found = scene.summaries[name]
     if isinstance(found, str):
         raise Unmeasured(f"{_NAMES[name]}: {found}")
     return found
@@ -57,25 +35,20 @@ def _of(scene: Scene, name: str) -> Summary:
         "Spread of white and grey matter to the distance of their medians: rises with noise, motion and bias field.",
         "lower", source="doi:10.3389/fninf.2016.00010",
     ),
+)  # fmt: skip
+def _cjv(scene: Scene) -> Found:
+    return {"cjv": formulas.cjv(_of(scene, "wm"), _of(scene, "gm"))}
+
+
+@measures(
     _metric(
         "cnr", "Contrast to noise",
         "Distance of the medians of white and grey matter to the noise of both and of the air.",
         "higher", source="doi:10.1007/s10278-006-0264-x",
     ),
 )  # fmt: skip
-def _contrast(scene: Scene) -> Found:
-    wm, gm = _of(scene, "wm"), _of(scene, "gm")
-    found: dict[str, float | str] = {}
-    for name in ("cjv", "cnr"):
-        try:
-            found[name] = (
-                formulas.cjv(wm, gm)
-                if name == "cjv"
-                else formulas.cnr(wm, gm, _of(scene, "bg").stdv)
-            )
-        except Unmeasured as reason:
-            found[name] = str(reason)
-    return found
+def _cnr(scene: Scene) -> Found:
+    return {"cnr": formulas.cnr(_of(scene, "wm"), _of(scene, "gm"), _of(scene, "bg").stdv)}
 
 
 def _snr_metrics(stem: str, what: str, source: str) -> list[Metric]:
@@ -108,12 +81,7 @@ def _snrd(scene: Scene) -> Found:
 
 
 def _each_tissue(stem: str, measure: Callable[[str], float]) -> Found:
-    found: dict[str, float | str] = {}
-    for tissue in TISSUES:
-        try:
-            found[f"{stem}_{tissue}"] = measure(tissue)
-        except Unmeasured as reason:
-            found[f"{stem}_{tissue}"] = str(reason)
+    found: dict[str, float | str] = {f"{stem}_{t}": told(measure, t) for t in TISSUES}
     missing = [v for v in found.values() if isinstance(v, str)]
     values = [v for v in found.values() if not isinstance(v, str)]
     found[f"{stem}_total"] = missing[0] if missing else float(np.mean(values))
@@ -149,23 +117,20 @@ def _fber(scene: Scene) -> Found:
         "Share of the air above the head's base that shines: ghosts, spikes, wrap-around.",
         "lower", source="doi:10.1002/mrm.21992",
     ),
+)  # fmt: skip
+def _qi_1(scene: Scene) -> Found:
+    return {"qi_1": formulas.qi_1(int(scene.air.sum()), int(scene.artifacts.sum()))}
+
+
+@measures(
     _metric(
         "qi_2", "Misfit of the air's noise (QI2)",
         "Mean distance of the air's distribution from the chi-squared one that fits it best.",
         "lower", source="doi:10.1002/mrm.21992",
     ),
 )  # fmt: skip
-def _qi(scene: Scene) -> Found:
-    found: dict[str, float | str] = {}
-    try:
-        found["qi_1"] = formulas.qi_1(int(scene.air.sum()), int(scene.artifacts.sum()))
-    except Unmeasured as reason:
-        found["qi_1"] = str(reason)
-    try:
-        found["qi_2"] = qi_2(scene.raw[scene.hat])
-    except Unmeasured as reason:
-        found["qi_2"] = str(reason)
-    return found
+def _qi_2(scene: Scene) -> Found:
+    return {"qi_2": qi_2(scene.raw[scene.hat])}
 
 
 @measures(
@@ -294,7 +259,7 @@ _STATISTICS = {
 )  # fmt: skip
 def _summary(scene: Scene) -> Found:
     found: dict[str, float | str] = {}
-    for tissue, summary in _summaries(scene).items():
+    for tissue, summary in scene.summaries.items():
         for statistic in _STATISTICS:
             found[f"summary_{tissue}_{statistic}"] = (
                 summary if isinstance(summary, str) else getattr(summary, statistic)

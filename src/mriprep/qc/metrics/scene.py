@@ -10,18 +10,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 
 from mriprep.core import GeometryError, Grid, InputError, Transform, Volume
+from mriprep.core.slices import arranged
+from mriprep.kernels.binary import eroded
+from mriprep.kernels.extent import bounds
 from mriprep.kernels.sample import linear
 
 from . import masks
-from .declared import Unmeasured
-from .formulas import fwhm
+from .declared import Unmeasured, told
+from .formulas import Summary, fwhm, summary
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 TISSUES = ("csf", "gm", "wm")
 
+#: Less air than this says nothing, voxels.
+_LEAST_AIR = 1000
 #: The white matter's median after scaling, as MRIQC scales.
 WHITE = 1000.0
 
@@ -98,8 +104,7 @@ class Scene:
         self.contrast = what.contrast
 
     def _array(self, volume: Volume) -> npt.NDArray[Any]:
-        turned = np.transpose(volume.data, self._order)
-        return turned[tuple(slice(None, None, -1 if f else None) for f in self._flip)]
+        return arranged(volume.data, self._order, self._flip)
 
     def _floats(self, volume: Volume) -> Floats:
         out = np.ascontiguousarray(self._array(volume), dtype=np.float32)
@@ -145,14 +150,14 @@ class Scene:
     @cached_property
     def box(self) -> tuple[slice, slice, slice]:
         """The brain's bounding box."""
-        return masks.bounds(self.brain)
+        return bounds(self.brain)
 
     @cached_property
     def white(self) -> float:
         """Median of the white matter in the corrected image, MRIQC's way: sure voxels off the edge."""
         sure = np.zeros(self.grid.shape, bool)
         sure[self.box] = self.tissue["wm"][self.box] >= 0.9
-        inner = masks.eroded(sure[self.box])
+        inner = eroded(sure[self.box])
         for mask in (inner, sure[self.box], self.tissue["wm"][self.box] > 0.5):
             if mask.any():
                 level = float(np.median(self.corrected[self.box][mask]))
@@ -199,6 +204,13 @@ class Scene:
         """The hat without artefacts."""
         return self.hat & ~self.artifacts
 
+    def shown(self, air: Mask, what: str) -> Mask:
+        """Some of the air, if there is enough and most is not 0: then `what` was not cut off."""
+        empty = float((self.raw[_enough(air)] <= 0).mean())
+        if empty > 0.5:
+            raise Unmeasured(f"{empty:.0%} of the air is 0: {what} cut off")
+        return air
+
     @cached_property
     def empty(self) -> Mask:
         """Empty voxels that a rotation or a mask left."""
@@ -213,6 +225,26 @@ class Scene:
         return level
 
     @cached_property
+    def summaries(self) -> Mapping[str, Summary | str]:
+        """Statistics of the air without artefacts (``bg``) and of each tissue, or why there are none."""
+        air = self.air
+
+        def of(name: str) -> Summary:
+            if name == "bg":
+                return summary(self.scaled, _enough(air))
+            return summary(self.scaled[self.box], self.tissue[name][self.box])
+
+        return {name: told(of, name) for name in ("bg", *TISSUES)}
+
+    @cached_property
+    def power(self) -> Floats:
+        """Squared magnitude of the image's spectrum, (X, Y, Z // 2 + 1): the last axis is half of it."""
+        spectrum = scipy.fft.rfftn(self.raw, workers=1)
+        power: Floats = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        return power
+
+    @cached_property
     def smoothness(self) -> tuple[float, float, float]:
         """FWHM of the image within the brain along each axis, voxels; NaN where it cannot be told."""
         return fwhm(self.raw[self.box], self.brain[self.box])
@@ -225,3 +257,10 @@ class Scene:
         grid = grid or self.grid
         matrix = np.linalg.inv(volume.grid.affine) @ np.linalg.inv(pose.matrix) @ grid.affine
         return linear(np.nan_to_num(volume.floats()), matrix[:3], grid.shape)
+
+
+def _enough(air: Mask) -> Mask:
+    count = int(air.sum())
+    if count < _LEAST_AIR:
+        raise Unmeasured(f"{count} voxels of air lie above the head's base")
+    return air
