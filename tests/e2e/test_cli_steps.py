@@ -33,6 +33,13 @@ def test_what_is_on_record_of_a_brain_is_short_in_words():
     ]
 
 
+def test_a_scan_given_as_its_own_mask_is_doubtful(cli, scan, tmp_path):
+    said = cli("tissues", scan, tmp_path / "t.nii.gz", "--mask", scan)
+    assert said.code == 4
+    assert "ml; a brain has 300 to 2100 ml" in said.err
+    assert (tmp_path / "t.nii.gz").is_file()
+
+
 @pytest.mark.parametrize(("gone", "code"), [("antspyx", 0), ("nnunetv2", 0), ("deepbet", 1)])
 def test_doctor_fails_only_where_the_defaults_do(cli, monkeypatch, gone, code):
     real = engines.installed_version

@@ -39,6 +39,12 @@ def found(scan, **how):
     return labels, kept
 
 
+@functools.cache
+def usual(*what):
+    """What is found in a scan as it is, once for all that compare with it."""
+    return found(phantom(*what))
+
+
 def overlaps(labels, scan):
     """Dice of CSF, GM and WM."""
     truth = np.stack([scan.probabilities[n].data for n in NAMES]).argmax(axis=0) + 1
@@ -53,17 +59,18 @@ def overlaps(labels, scan):
 @pytest.mark.parametrize("bias", [0.0, 0.3])
 @pytest.mark.parametrize(("contrast", "least"), [("T1w", 0.91), ("T2w", 0.90), ("FLAIR", 0.90)])
 def test_tissues_of_the_digital_head(contrast, least, bias):
-    scan = phantom(contrast, 2.0, bias)
-    labels, _ = found(scan)
+    scan = phantom(contrast, 2.5, bias)
+    labels, _ = usual(contrast, 2.5, bias)
     dice = overlaps(labels, scan)
     assert np.mean(dice) > least
     assert min(dice) > 0.8
 
 
 def test_a_template_helps_where_intensities_do_not():
-    scan = phantom("FLAIR", 2.0, 0.3)
+    scan = phantom("FLAIR", 2.5, 0.3)
     alone, with_it = (
-        np.mean(overlaps(found(scan, **how)[0], scan)) for how in ({}, {"transform": scan.pose})
+        np.mean(overlaps(labels, scan))
+        for labels, _ in (usual("FLAIR", 2.5, 0.3), found(scan, transform=scan.pose))
     )
     assert with_it > 0.90
     assert with_it > alone
@@ -78,8 +85,8 @@ def test_shading_is_fitted_along():
 
 
 def test_fractions_follow_the_truth():
-    scan = phantom(spacing=3.0)
-    _, kept = found(scan)
+    scan = phantom("T1w", 3.0)
+    _, kept = usual("T1w", 3.0)
     inside = scan.brain.data
     for name in NAMES:
         assert kept[f"tissue_{name}"].role is Role.PROBABILITY
@@ -88,8 +95,8 @@ def test_fractions_follow_the_truth():
 
 
 def test_probabilities_sum_to_one_and_volumes_to_the_mask():
-    scan = phantom(spacing=3.0)
-    labels, kept = found(scan)
+    scan = phantom("T1w", 3.0)
+    labels, kept = usual("T1w", 3.0)
     total = sum(kept[f"tissue_{n}"].data for n in NAMES)
     assert np.allclose(total[scan.brain.data], 1, atol=1e-5)
     assert not total[~scan.brain.data].any()
@@ -104,16 +111,16 @@ def test_probabilities_sum_to_one_and_volumes_to_the_mask():
 
 @pytest.mark.parametrize("orientation", ["LAS", "LPS", "PSR"])
 def test_orientation_plays_no_part(orientation):
-    scan = phantom(spacing=4.0)
+    scan = phantom("T1w", 4.0)
     turned = mp.tissues(
         mp.reorient(scan.image, to=orientation), mp.reorient(scan.brain, to=orientation)
     )
     assert turned.grid.orientation == orientation
-    assert np.array_equal(mp.reorient(turned, to="RAS").data, found(scan)[0].data)
+    assert np.array_equal(mp.reorient(turned, to="RAS").data, usual("T1w", 4.0)[0].data)
 
 
 def test_the_number_of_threads_plays_no_part():
-    scan = phantom(spacing=3.0)
+    scan = phantom("T1w", 4.0)
     before = numba.get_num_threads()
     results = []
     for number in (1, 2):
@@ -130,8 +137,8 @@ def test_thick_slices():
 
 
 def test_type_of_voxels_and_scale_play_no_part():
-    scan = phantom(spacing=4.0)
-    labels = found(scan)[0].data
+    scan = phantom("T1w", 4.0)
+    labels = usual("T1w", 4.0)[0].data
     inside = scan.brain.data
     for image in (
         scan.image.replace(scan.image.data.astype(np.float64) * 1e-3),
@@ -143,11 +150,11 @@ def test_type_of_voxels_and_scale_play_no_part():
 
 @pytest.mark.parametrize("contrast", ["T1w", "T2w", "FLAIR"])
 def test_an_unknown_contrast_is_seen(contrast):
-    scan = phantom(contrast, 3.0)
+    scan = phantom(contrast, 4.0)
     image = Volume(scan.image.data, scan.grid)
     with pytest.warns(MriprepWarning, match=f"taken to be {contrast}-like"):
         labels = mp.tissues(image, scan.brain)
-    assert np.array_equal(labels.data, found(scan)[0].data)
+    assert np.array_equal(labels.data, usual(contrast, 4.0)[0].data)
 
 
 def test_scores_with_negative_values():
@@ -160,19 +167,19 @@ def test_scores_with_negative_values():
 
 
 def test_unknown_voxels_are_as_those_around_them():
-    scan = phantom(spacing=4.0)
+    scan = phantom("T1w", 4.0)
     data = scan.image.data.copy()
     point = tuple(np.argwhere(scan.brain.data).mean(axis=0).astype(int))
     data[point] = np.nan
     data[0] = np.nan  # outside the mask: nobody minds
     with pytest.warns(MriprepWarning, match="tissues: 1 voxels of the mask are NaN"):
         labels = mp.tissues(scan.image.replace(data), scan.brain)
-    same = labels.data == found(scan)[0].data
+    same = labels.data == usual("T1w", 4.0)[0].data
     assert same[scan.brain.data].mean() > 0.99
 
 
 def test_without_a_mask_it_says_what_to_do():
-    scan = phantom(spacing=4.0)
+    scan = phantom("T1w", 4.0)
     with pytest.raises(InputError, match="tissues needs mask") as error:
         mp.tissues(scan.image, None)
     assert "skullstrip" in error.value.hint
@@ -182,7 +189,7 @@ def test_without_a_mask_it_says_what_to_do():
 
 
 def test_masks_that_will_not_do():
-    scan = phantom(spacing=4.0)
+    scan = phantom("T1w", 4.0)
     empty = np.zeros(scan.grid.shape, bool)
     with pytest.raises(InputError, match="the mask is empty"):
         mp.tissues(scan.image, scan.brain.replace(empty))
@@ -191,13 +198,13 @@ def test_masks_that_will_not_do():
     with pytest.raises(InputError, match="too small: 27 voxels"):
         mp.tissues(scan.image, scan.brain.replace(tiny))
     with pytest.raises(GeometryError, match="not on the image's grid"):
-        mp.tissues(scan.image, phantom(spacing=3.0).brain)
+        mp.tissues(scan.image, phantom("T1w", 3.0).brain)
     with pytest.raises(InputError, match="transform must be a Transform"):
         mp.tissues(scan.image, scan.brain, scan.image)
 
 
 def test_images_that_will_not_do():
-    scan = phantom(spacing=4.0)
+    scan = phantom("T1w", 4.0)
     flat = scan.image.replace(np.full(scan.grid.shape, 7, np.float32))
     with pytest.raises(InputError, match="constant"):
         mp.tissues(flat, scan.brain)
@@ -207,7 +214,7 @@ def test_images_that_will_not_do():
 
 
 def test_noise_is_doubtful():
-    scan = phantom(spacing=4.0)
+    scan = phantom("T1w", 4.0)
     noise = np.random.default_rng(0).normal(100, 5, scan.grid.shape).astype(np.float32)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -217,12 +224,28 @@ def test_noise_is_doubtful():
 
 
 def test_a_transform_to_an_unknown_template_is_not_used():
-    scan = phantom(spacing=4.0)
+    scan = phantom("T1w", 4.0)
     other = Transform(scan.pose.matrix, None, scan.grid, "SRI24", "T1w")
     with pytest.warns(MriprepWarning, match="'SRI24', of which no tissue maps are known"):
         labels, kept = found(scan, transform=other)
     assert kept["tissue_model"]["prior"] == "depth"
-    assert np.array_equal(labels.data, found(scan)[0].data)
+    assert np.array_equal(labels.data, usual("T1w", 4.0)[0].data)
+
+
+def test_a_mask_that_is_no_brain_is_doubtful():
+    scan = phantom("T1w", 6.0)
+    everywhere = scan.brain.replace(scan.image.data > 0)
+    little = scan.brain.data.copy()
+    little[:, :, scan.grid.shape[2] // 2 :] = False
+    little[scan.grid.shape[0] // 2 :] = False
+    for mask in (everywhere, scan.brain.replace(little)):
+        ml = mask.data.sum() * scan.grid.voxel_volume / 1000
+        with pytest.warns(DoubtWarning, match=f"the mask holds {ml:.0f} ml; a brain has 300 to"):
+            labels = mp.tissues(scan.image, mask)
+        assert np.array_equal(labels.data > 0, mask.data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DoubtWarning)
+        found(scan)
 
 
 # -- in a recipe ------------------------------------------------------------------------------
@@ -257,8 +280,8 @@ def test_in_a_recipe_they_go_where_the_image_goes(tmp_path):
 
 
 def test_in_a_session_they_are_the_references():
-    t1, flair = phantom("T1w", 4.0), phantom("FLAIR", 4.0)
-    recipe = {"name": "both", "session": {}, "steps": ["tissues", {"resample": {"spacing": 4.0}}]}
+    t1, flair = phantom("T1w", 6.0), phantom("FLAIR", 6.0)
+    recipe = {"name": "both", "session": {}, "steps": ["tissues", {"resample": {"spacing": 6.0}}]}
     case = mp.Case("sub-1", {"T1w": t1.image, "FLAIR": flair.image})
     done = execute_session(load(recipe), case, given={"T1w": {"mask": t1.brain}})
     assert done.failure is None

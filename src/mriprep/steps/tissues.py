@@ -14,6 +14,7 @@ from mriprep.core.slices import arranged
 from mriprep.declare import Citation, Image, Mask, Tissues, Unit, keep, step
 from mriprep.kernels.extent import bounds
 
+from ._brain_trust import PLAUSIBLE_ML
 from ._common import BoolImage, FloatImage, on_grid, varied
 
 if TYPE_CHECKING:  # they bring in numba, which listings of steps do without
@@ -116,7 +117,8 @@ def tissues(
     Warns
     -----
     DoubtWarning
-        If grey and white matter can hardly be told apart.
+        If grey and white matter can hardly be told apart, or the mask holds more or less than a
+        brain.
     """
     from ._tissues import WEAK, part
 
@@ -281,15 +283,26 @@ def _tell(image: Volume, found: Parted, kind: str, decided: str, by: str, count:
             "shading_to": round(found.shading[1], 3),
         },
     )
-    shares = [v / (count * ml) for v in volumes[1:]]
-    if contrast < _LEAST_CONTRAST or min(shares) < _LEAST_SHARE:
-        warnings.warn(
-            "the tissues are doubtful: grey and white matter can hardly be told apart (they lie"
-            f" {contrast:.1f} deviations apart; {shares[0]:.0%} and {shares[1]:.0%} of the mask);"
-            " look at them before you use them",
-            DoubtWarning,
-            stacklevel=4,
+    whole, (least, most) = count * ml, PLAUSIBLE_ML
+    if not least <= whole <= most:
+        _doubt(
+            f"the mask holds {whole:.0f} ml; a brain has {least:.0f} to {most:.0f} ml (is it the"
+            " brain's mask, and of the whole brain?)"
         )
+    shares = [v / whole for v in volumes[1:]]
+    if contrast < _LEAST_CONTRAST or min(shares) < _LEAST_SHARE:
+        _doubt(
+            "grey and white matter can hardly be told apart (they lie"
+            f" {contrast:.1f} deviations apart; {shares[0]:.0%} and {shares[1]:.0%} of the mask)"
+        )
+
+
+def _doubt(why: str) -> None:
+    warnings.warn(
+        f"the tissues are doubtful: {why}; look at them before you use them",
+        DoubtWarning,
+        stacklevel=5,
+    )
 
 
 def _say(text: str) -> None:
