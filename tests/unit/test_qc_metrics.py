@@ -12,7 +12,7 @@ import scipy.ndimage as nd
 from mriprep.core import GeometryError, Grid, InputError, Transform
 from mriprep.phantom import head
 from mriprep.qc.metrics import METRICS, Measurable, measure, page
-from mriprep.qc.metrics.declared import every_measure
+from mriprep.qc.metrics.declared import every_measure, told
 from mriprep.qc.metrics.formulas import fwhm
 from mriprep.qc.metrics.scene import Scene
 
@@ -44,7 +44,8 @@ def values(*names, **given):
     found = {}
     for family, function in every_measure():
         if set(family) & set(names):
-            found.update(function(scene))
+            results = told(function, scene)
+            found.update(dict.fromkeys(family, results) if isinstance(results, str) else results)
     return [found[n] for n in names]
 
 
