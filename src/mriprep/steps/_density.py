@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from mriprep.core import InputError
 
+from ._window import extent
+
 Doubles = npt.NDArray[np.float64]
 
 Mode = Literal["first", "largest", "last"]
@@ -52,10 +54,8 @@ def histogram(sample: npt.NDArray[np.floating], margin: float) -> tuple[Doubles,
     No bin is narrower than the distance of neighbouring values: else, of
     whole numbers, every few bins would be empty, which looks like noise.
     """
-    low, high = np.percentile(sample, (0.1, 99.9))
-    if not low < high:
-        low, high = sample.min(), sample.max()
-    low, high = float(low) - margin, float(high) + margin
+    low, high = extent(sample)
+    low, high = low - margin, high + margin
     gap = _gap(sample)
     if gap > (high - low) / _BINS:
         # Values lie at the centres of bins.

@@ -23,6 +23,14 @@ Range = Annotated[tuple[float, float], Predicate(low_below_high)]
 Percentiles = Annotated[tuple[Percent, Percent], Predicate(low_below_high), Unit("%")]
 
 
+def extent(sample: npt.NDArray[Any]) -> tuple[float, float]:
+    """Where intensities lie but for one in a thousand at either end; all of them, if those coincide."""
+    low, high = np.percentile(sample, (0.1, 99.9))
+    if not low < high:
+        low, high = sample.min(), sample.max()
+    return float(low), float(high)
+
+
 def window(
     low_of: npt.NDArray[Any],
     high_of: npt.NDArray[Any],

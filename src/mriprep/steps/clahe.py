@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 from mriprep.declare import Citation, Image, Unit, Within, step
 
 from ._common import BoolImage, FloatImage, finite, region, varied
+from ._window import extent
 
 Indices = npt.NDArray[np.intp]
 
@@ -94,9 +95,7 @@ def clahe(
 
 def _places(sample: npt.NDArray[np.float64], bins: int) -> tuple[Indices, FloatImage]:
     """The bin whose centre lies just below each intensity, and how far it is to the next."""
-    low, high = np.percentile(sample, (0.1, 99.9))
-    if not low < high:
-        low, high = sample.min(), sample.max()
+    low, high = extent(sample)
     at = np.clip((sample - low) / (high - low), 0, 1) * (bins - 1)
     place = np.minimum(at.astype(np.intp), bins - 2)
     return place, (at - place).astype(np.float32)
