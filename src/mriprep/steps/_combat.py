@@ -17,13 +17,13 @@ Covariates = Literal["none", "age", "sex", "age,sex"]
 _SEXES = {"f": 0.0, "female": 0.0, "m": 1.0, "male": 1.0}
 
 
-def usual(covariates: str) -> tuple[str, ...]:
-    """The names of covariates."""
+def names_of(covariates: str) -> tuple[str, ...]:
+    """The covariates that a choice names."""
     return () if covariates == "none" else tuple(covariates.split(","))
 
 
 def row(facts: Mapping[str, Any], covariates: str, step: str) -> list[float]:
-    """The covariates of a case as numbers: age in years, sex 0 (female) or 1 (male).
+    """A case's row of the design: age in years, sex 0 (female) or 1 (male).
 
     Raises
     ------
@@ -31,7 +31,7 @@ def row(facts: Mapping[str, Any], covariates: str, step: str) -> list[float]:
         If one is not known.
     """
     numbers = []
-    for name in usual(covariates):
+    for name in names_of(covariates):
         value = facts.get(name)
         number = _SEXES.get(str(value).strip().lower()) if name == "sex" else _years(value)
         if number is None:

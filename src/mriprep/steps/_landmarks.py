@@ -10,11 +10,20 @@ import numpy.typing as npt
 from mriprep.core import InputError
 
 from ._common import FloatImage
+from ._states import Values
 
 Doubles = npt.NDArray[np.float64]
 
 #: Nyúl's landmarks: the ends of what is kept, and the deciles.
 NYUL = (1.0, *(float(p) for p in range(10, 100, 10)), 99.0)
+
+
+def percentiles_of(values: Values) -> Doubles:
+    """The percentiles of a state, read strictly: two or more, rising, from 0 to 100."""
+    percentiles = values.numbers("percentiles", rising="always")
+    if percentiles.size < 2 or percentiles[0] < 0 or percentiles[-1] > 100:
+        raise values.refuse("'percentiles' must be two or more, from 0 to 100")
+    return percentiles
 
 
 def landmarks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -16,26 +16,36 @@ from . import _combat as model
 from ._cohort import Member, enough
 from ._combat import Covariates
 from ._common import finite, region
-from ._landmarks import NYUL, landmarks, piecewise
+from ._landmarks import NYUL, Doubles, landmarks, percentiles_of, piecewise
 from ._state_use import in_use, planner
 from ._states import State, StateFile, Values
 
 
-def check(state: State) -> tuple[Values, dict[str, Any]]:
-    """The values of a state, read strictly: the values, and the numbers of each site."""
+class _Model(NamedTuple):
+    """The values of a state: arrays of landmarks, slopes (covariates, landmarks), and by site two."""
+
+    percentiles: Doubles
+    covariates: str
+    mean: Doubles
+    slopes: Doubles | None
+    scale: Doubles
+    sites: dict[str, tuple[Doubles, Doubles]]
+
+
+def check(state: State) -> _Model:
+    """The values of a state, read strictly."""
     names = ("percentiles", "covariates", "mean", "slopes", "scale", "sites")
     values = Values(state, names)
-    percentiles = values.numbers("percentiles", rising="always")
+    percentiles = percentiles_of(values)
     size = percentiles.shape
-    if values["covariates"] not in ("none", "age", "sex", "age,sex"):
+    if values["covariates"] not in get_args(Covariates):
         raise values.refuse("'covariates' are unknown")
-    values.numbers("mean", size)
-    if (values.numbers("scale", size) <= 0).any():
+    mean, scale = values.numbers("mean", size), values.numbers("scale", size)
+    if (scale <= 0).any():
         raise values.refuse("'scale' must be above 0")
-    count = len(model.usual(values["covariates"]))
-    if count:
-        values.numbers("slopes", (count, *size))
-    elif values["slopes"] != []:
+    count = len(model.names_of(values["covariates"]))
+    slopes = values.numbers("slopes", (count, *size)) if count else None
+    if slopes is None and values["slopes"] != []:
         raise values.refuse("'slopes' belong to no covariate")
     sites = values["sites"]
     if not isinstance(sites, dict) or not sites:
@@ -49,7 +59,7 @@ def check(state: State) -> tuple[Values, dict[str, Any]]:
         if (spread <= 0).any():
             raise values.refuse("'spread' must be above 0")
         found[name] = (shift, spread)
-    return values, found
+    return _Model(percentiles, values["covariates"], mean, slopes, scale, found)
 
 
 def fit(
@@ -162,23 +172,19 @@ def combat(
         If the site was not in the fit, a covariate is missing, the region is
         empty or its percentiles coincide, or the state cannot be used.
     """
-    _, (known, sites) = in_use(state, "combat", check, image, within)
-    if site not in sites:
+    _, known = in_use(state, "combat", check, image, within)
+    if site not in known.sites:
         what = f"there is no site '{site}' in the state" if site else "it needs the image's site"
         raise InputError(
             f"combat: {what}",
-            hint=f"{nearest(site, sites)}; a site that was not in the fit has no known effect",
+            hint=f"{nearest(site, known.sites)}; a site that was not in the fit has no known effect",
         )
-    kept = np.array(model.row({"age": age, "sex": sex}, known["covariates"], "combat"))
+    kept = np.array(model.row({"age": age, "sex": sex}, known.covariates, "combat"))
     values = finite(image, "combat")
-    percentiles = known.numbers("percentiles")
-    at = landmarks(values[region(image, within, "combat")], percentiles, "combat")
-    expected = known.numbers("mean")
-    if kept.size:
-        expected = expected + kept @ known.numbers("slopes", (kept.size, -1))
-    scale = known.numbers("scale")
-    shift, spread = sites[site]
-    standard = (at - expected) / scale
-    to = expected + scale * (standard - shift) / np.sqrt(spread)
+    at = landmarks(values[region(image, within, "combat")], known.percentiles, "combat")
+    expected = known.mean if known.slopes is None else known.mean + kept @ known.slopes
+    shift, spread = known.sites[site]
+    standard = (at - expected) / known.scale
+    to = expected + known.scale * (standard - shift) / np.sqrt(spread)
     # Landmarks are harmonised one by one; their order is the image's.
     return image.replace(piecewise(values, at, np.maximum.accumulate(to)))

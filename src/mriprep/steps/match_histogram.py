@@ -24,13 +24,13 @@ ReferenceMask = Annotated[Volume, "reference mask"]
 _POINTS = 1001
 
 
-def check(state: State) -> Values:
-    """The values of a state, read strictly."""
+def check(state: State) -> Doubles:
+    """The quantiles of a state, read strictly."""
     values = Values(state, ("quantiles",))
     quantiles = values.numbers("quantiles", rising="never falling")
     if not quantiles[0] < quantiles[-1]:
         raise values.refuse("'quantiles' have no extent")
-    return values
+    return quantiles
 
 
 def _inner(quantiles: Doubles) -> tuple[float, float]:
@@ -93,8 +93,9 @@ def match_histogram(
     """Give the image the histogram of another image, or a cohort's mean one.
 
     An intensity becomes the one that holds the same rank in the template.
-    Between 1001 quantiles the map is linear; beyond the region's least and
-    greatest intensity it goes on with the slope between percentiles 1 and 99.
+    Between quantiles, 1001 or as many as the state has, the map is linear;
+    beyond the region's least and greatest intensity it goes on with the slope
+    between percentiles 1 and 99.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def match_histogram(
     if reference is not None:
         template = _of_reference(within, reference, reference_within)
     else:
-        template = in_use(state, name, check, image, within)[1].numbers("quantiles")
+        _, template = in_use(state, name, check, image, within)
     values = finite(image, name)
     shares = np.linspace(0, 100, template.size)
     at = landmarks(values[region(image, within, name)], shares, name)

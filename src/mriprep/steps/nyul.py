@@ -11,22 +11,20 @@ from mriprep.declare import Citation, Image, Within, step
 
 from ._cohort import Member, enough
 from ._common import finite, region
-from ._landmarks import NYUL, landmarks, piecewise
+from ._landmarks import NYUL, Doubles, landmarks, percentiles_of, piecewise
 from ._state_use import in_use, planner
 from ._states import State, StateFile, Values
 from ._window import Range
 
 
-def check(state: State) -> Values:
-    """The values of a state, read strictly."""
+def check(state: State) -> tuple[Doubles, Doubles]:
+    """The percentiles of a state and where they go, read strictly."""
     values = Values(state, ("percentiles", "standard"))
-    percentiles = values.numbers("percentiles", rising="always")
-    if percentiles.size < 2 or percentiles[0] < 0 or percentiles[-1] > 100:
-        raise values.refuse("'percentiles' must be two or more, from 0 to 100")
+    percentiles = percentiles_of(values)
     standard = values.numbers("standard", percentiles.shape, rising="never falling")
     if not standard[0] < standard[-1]:
         raise values.refuse("'standard' has no extent")
-    return values
+    return percentiles, standard
 
 
 def fit(cases: Iterable[Member], *, to: Range = (0.0, 100.0)) -> dict[str, Any]:
@@ -102,8 +100,7 @@ def nyul(image: Image, within: Within = None, *, state: StateFile) -> Image:
         If the region is empty, its percentiles coincide, or the state cannot
         be used.
     """
-    _, known = in_use(state, "nyul", check, image, within)
+    _, (percentiles, standard) = in_use(state, "nyul", check, image, within)
     values = finite(image, "nyul")
-    percentiles = known.numbers("percentiles")
     at = landmarks(values[region(image, within, "nyul")], percentiles, "nyul")
-    return image.replace(piecewise(values, at, known.numbers("standard")))
+    return image.replace(piecewise(values, at, standard))
