@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from mriprep.core import InputError, MriprepWarning, Volume
 from mriprep.core.errors import nearest
+from mriprep.declare import Citation
 
-from ._common import BoolImage, FloatImage, on_grid
+from ._common import BoolImage, FloatImage, on_grid, varied
 from ._state_use import contrast_of
+from ._window import extent
 
 Doubles = npt.NDArray[np.float64]
 
@@ -30,6 +32,13 @@ ORDER = {
 
 _WORDS = {"csf": "fluid", "gm": "grey matter", "wm": "white matter"}
 _BINS = 16384
+
+REINHOLD = Citation(
+    "reinhold2019",
+    "Reinhold JC et al. Evaluating the impact of intensity normalization on MR image synthesis."
+    " SPIE Medical Imaging 2019.",
+    "10.1117/12.2513089",
+)
 
 
 def contrast_for(image: Volume, contrast: str, step: str) -> str:
@@ -52,8 +61,8 @@ def contrast_for(image: Volume, contrast: str, step: str) -> str:
     return found
 
 
-def fuzzy_centres(sample: npt.NDArray[np.floating], classes: int = 3) -> tuple[Doubles, Doubles]:
-    """Fuzzy c-means of intensities (exponent 2): centres, and means weighted by membership; both rise.
+def fuzzy_centres(sample: npt.NDArray[np.floating]) -> tuple[Doubles, Doubles]:
+    """Fuzzy c-means of intensities (3 classes, exponent 2): centres, and means by membership; both rise.
 
     Computed on a histogram of 16384 bins, each at the mean of its voxels, which
     changes nothing that can be seen and takes milliseconds. One voxel in a
@@ -64,9 +73,7 @@ def fuzzy_centres(sample: npt.NDArray[np.floating], classes: int = 3) -> tuple[D
     Plenum 1981. doi:10.1007/978-1-4757-0450-1
     """
     values = sample.astype(np.float64)
-    low, high = np.percentile(values, (0.1, 99.9))
-    if not low < high:
-        low, high = values.min(), values.max()
+    low, high = extent(values)
     values = np.clip((values - low) / (high - low), 0, 1)
     place = np.minimum((values * _BINS).astype(np.intp), _BINS - 1)
     counts = np.bincount(place, minlength=_BINS).astype(np.float64)
@@ -75,7 +82,7 @@ def fuzzy_centres(sample: npt.NDArray[np.floating], classes: int = 3) -> tuple[D
     counts = counts[full]
     share = (np.cumsum(counts) - counts / 2) / counts.sum()
     # Sums are NumPy's own here: those of a matrix library may depend on its threads.
-    centres = np.interp((np.arange(classes) + 0.5) / classes, share, x)
+    centres = np.interp((np.arange(3) + 0.5) / 3, share, x)
     for _ in range(500):
         weight = _membership(x, centres) ** 2 * counts
         moved = (weight * x).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-300)
@@ -115,8 +122,9 @@ def tissue_means(
     Raises
     ------
     InputError
-        If a tissue holds no voxels, or the contrast is not known.
+        If the region is constant, a tissue holds no voxels, or the contrast is not known.
     """
+    varied(values[inside], step, "region")
     if tissues is None:
         order = ORDER[contrast_for(image, contrast, step)]
         return dict(zip(order, fuzzy_centres(values[inside])[1].tolist(), strict=True))

@@ -6,9 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import InputError
+from mriprep.declare import Citation
 
 from . import _density as density
 from ._common import varied
+
+SHINOHARA = Citation(
+    "shinohara2014",
+    "Shinohara RT et al. Statistical normalization techniques for magnetic resonance imaging."
+    " NeuroImage Clin 2014.",
+    "10.1016/j.nicl.2014.08.008",
+)
 
 
 def stripe(

@@ -9,19 +9,14 @@ from annotated_types import Gt
 
 from mriprep.declare import Citation, Image, Tissues, Within, step
 
-from ._common import finite, region, varied
-from ._tissue_means import Contrast, positive, tissue_means
+from ._common import finite, region
+from ._tissue_means import REINHOLD, Contrast, positive, tissue_means
 
 
 @step(
     methods="Intensities were divided by the mean of {tissue} found by fuzzy c-means.",
     citations=(
-        Citation(
-            "reinhold2019",
-            "Reinhold JC et al. Evaluating the impact of intensity normalization on MR image"
-            " synthesis. SPIE Medical Imaging 2019.",
-            "10.1117/12.2513089",
-        ),
+        REINHOLD,
         Citation(
             "bezdek1981",
             "Bezdek JC. Pattern recognition with fuzzy objective function algorithms. Plenum 1981.",
@@ -78,7 +73,6 @@ def fcm(
     """
     values = finite(image, "fcm")
     inside = region(image, within, "fcm")
-    varied(values[inside], "fcm", "region")
     found = tissue_means(image, values, inside, tissues, contrast, "fcm")
     mean = positive(found[tissue], f"the mean of {tissue}", "fcm")
     return image.replace((values * (to / mean)).astype(np.float32))

@@ -7,24 +7,17 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt
 
-from mriprep.declare import Citation, Image, Within, step
+from mriprep.declare import Image, Within, step
 
 from . import _density as density
 from ._common import finite, region, varied
 from ._density import Peak
-from ._tissue_means import Contrast, contrast_for, positive, tell_other_peak
+from ._tissue_means import REINHOLD, Contrast, contrast_for, positive, tell_other_peak
 
 
 @step(
     methods="Intensities were divided by the mode of white matter in a kernel density estimate.",
-    citations=(
-        Citation(
-            "reinhold2019",
-            "Reinhold JC et al. Evaluating the impact of intensity normalization on MR image"
-            " synthesis. SPIE Medical Imaging 2019.",
-            "10.1117/12.2513089",
-        ),
-    ),
+    citations=(REINHOLD,),
     seconds_per_megavoxel=0.1,
 )
 def kde(

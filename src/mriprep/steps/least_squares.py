@@ -8,26 +8,41 @@ from typing import Any
 
 import numpy as np
 
-from mriprep.core import InputError, MriprepWarning, RecipeError
-from mriprep.declare import Citation, Image, Tissues, Within, step
+from mriprep.core import InputError, MriprepWarning, RecipeError, Volume
+from mriprep.declare import Image, Tissues, Within, step
 
 from ._cohort import Member, enough
-from ._common import finite, region, varied
-from ._state_use import in_use, planner
+from ._common import FloatImage, finite, region
+from ._landmarks import Doubles
+from ._state_use import Region, in_use, planner
 from ._states import State, StateFile, Values
-from ._tissue_means import NAMES, Contrast, positive, tissue_means
+from ._tissue_means import NAMES, REINHOLD, Contrast, positive, tissue_means
 
 _PLACES = "CSF, grey matter, white matter"
 
 
-def check(state: State) -> Values:
-    """The values of a state, read strictly."""
+def check(state: State) -> Doubles:
+    """The standard means of a state, (3,), read strictly."""
     values = Values(state, ("tissues", "standard"))
     if list(values["tissues"]) != list(NAMES):
         raise values.refuse(f"'tissues' must be {', '.join(NAMES)}")
-    if (values.numbers("standard", (len(NAMES),)) <= 0).any():
+    standard = values.numbers("standard", (len(NAMES),))
+    if (standard <= 0).any():
         raise values.refuse("'standard' must be above 0")
-    return values
+    return standard
+
+
+def _own_means(
+    image: Volume,
+    values: FloatImage,
+    within: Region,
+    tissues: Volume | None,
+    contrast: str,
+    step: str,
+) -> Doubles:
+    """An image's means of CSF, grey and white matter, (3,), each above 0."""
+    found = tissue_means(image, values, region(image, within, step), tissues, contrast, step)
+    return np.array([positive(found[n], f"the mean of {n}", step) for n in NAMES])
 
 
 def fit(cases: Iterable[Member], *, contrast: Contrast = "auto") -> dict[str, Any]:
@@ -43,17 +58,11 @@ def fit(cases: Iterable[Member], *, contrast: Contrast = "auto") -> dict[str, An
         Which says what tissues are dark and what are bright. ``auto``: the
         images' own.
     """
+    name = "fit least_squares"
     directions = []
     for case in cases:
-        values = finite(case.image, "fit least_squares")
-        inside = region(case.image, case.within, "fit least_squares")
-        varied(values[inside], "fit least_squares", "region")
-        found = tissue_means(
-            case.image, values, inside, case.tissues, contrast, "fit least_squares"
-        )
-        means = np.array(
-            [positive(found[n], f"the mean of {n}", "fit least_squares") for n in NAMES]
-        )
+        values = finite(case.image, name)
+        means = _own_means(case.image, values, case.within, case.tissues, contrast, name)
         directions.append(means / np.linalg.norm(means))
     enough(len(directions), 1, "least_squares")
     standard = np.mean(directions, axis=0)
@@ -63,14 +72,7 @@ def fit(cases: Iterable[Member], *, contrast: Contrast = "auto") -> dict[str, An
 @step(
     methods="Intensities were scaled by the factor that brings the means of CSF, grey and white matter"
     " nearest to a standard, in the least squares.",
-    citations=(
-        Citation(
-            "reinhold2019",
-            "Reinhold JC et al. Evaluating the impact of intensity normalization on MR image"
-            " synthesis. SPIE Medical Imaging 2019.",
-            "10.1117/12.2513089",
-        ),
-    ),
+    citations=(REINHOLD,),
     plan=planner("least_squares", check),
     seconds_per_megavoxel=0.06,
 )
@@ -133,14 +135,10 @@ def least_squares(
         if (standard <= 0).any():
             raise InputError(f"least_squares: means must be above 0, got {means}", hint=_PLACES)
     else:
-        fitted, known = in_use(state, "least_squares", check, image, within)
+        fitted, standard = in_use(state, "least_squares", check, image, within)
         _tell_other_tissues(fitted, tissues is not None)
-        standard = known.numbers("standard", (3,))
     values = finite(image, "least_squares")
-    inside = region(image, within, "least_squares")
-    varied(values[inside], "least_squares", "region")
-    found = tissue_means(image, values, inside, tissues, contrast, "least_squares")
-    own = np.array([positive(found[n], f"the mean of {n}", "least_squares") for n in NAMES])
+    own = _own_means(image, values, within, tissues, contrast, "least_squares")
     # Scaled first: squares of very small or large intensities would leave the range of numbers.
     unit = own / own.max()
     factor = float(unit @ standard / (unit @ unit)) / float(own.max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from ._common import BoolImage, FloatImage, finite, region
 from ._density import MODES
 from ._state_use import in_use, planner
 from ._states import State, StateFile, Values
-from ._whitestripe import stripe
+from ._whitestripe import SHINOHARA, stripe
 
 Doubles = npt.NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def fit(
     membership: Annotated[float, Gt(0.5), Le(1)] = 0.99,
     share: Annotated[float, Gt(0), Le(1)] = 1.0,
     width: Annotated[float, Gt(0), Le(0.5)] = 0.05,
-    contrast: Literal["auto", "T1w", "T1c", "T2w", "FLAIR", "PDw"] = "auto",
+    contrast: tissue.Contrast = "auto",
     covariates: Covariates = "none",
 ) -> dict[str, Any]:
     """The factors that control voxels share, and how every voxel follows them.
@@ -258,12 +258,7 @@ def _same_grid(grid: Grid, wanted: Grid, name: str) -> None:
             " imaging studies. NeuroImage 2016.",
             "10.1016/j.neuroimage.2016.02.036",
         ),
-        Citation(
-            "shinohara2014",
-            "Shinohara RT et al. Statistical normalization techniques for magnetic resonance"
-            " imaging. NeuroImage Clin 2014.",
-            "10.1016/j.nicl.2014.08.008",
-        ),
+        SHINOHARA,
     ),
     plan=planner("ravel", check),
     bytes_per_voxel=24,

@@ -7,19 +7,12 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Gt, Le
 
-from mriprep.declare import Citation, Image, Within, step
+from mriprep.declare import Image, Within, step
 
 from ._common import finite, region
 from ._density import MODES, Peak
 from ._tissue_means import Contrast, contrast_for, tell_other_peak
-from ._whitestripe import stripe
-
-SHINOHARA = Citation(
-    "shinohara2014",
-    "Shinohara RT et al. Statistical normalization techniques for magnetic resonance imaging."
-    " NeuroImage Clin 2014.",
-    "10.1016/j.nicl.2014.08.008",
-)
+from ._whitestripe import SHINOHARA, stripe
 
 
 @step(
