@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .core import InputError, MriprepWarning
+from .io.strict_json import strict_json
 
 #: Of the file's layout.
 SCHEMA = 1
@@ -114,18 +115,7 @@ def read_frozen(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _main(data: bytes, path: Path) -> dict[str, Any]:
-    def refuse(constant: str) -> None:
-        raise _unusable(path, f"it holds {constant}")
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) < len(pairs):
-            raise _unusable(path, "it says the same thing twice")
-        return dict(pairs)
-
-    try:
-        content = json.loads(data.decode(), parse_constant=refuse, object_pairs_hook=once)
-    except (ValueError, RecursionError):
-        raise _unusable(path, f"{MAIN} is not JSON") from None
+    content = strict_json(data, lambda why: _unusable(path, why), MAIN)
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise _unusable(path, "it is something else")
     if content.get("schema") != SCHEMA or isinstance(content["schema"], bool):

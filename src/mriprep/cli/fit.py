@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,11 @@ from mriprep.core import InputError, RecipeError
 from mriprep.core.errors import nearest
 
 from .telling import told
+
+if TYPE_CHECKING:
+    from mriprep.cases import CaseSource
+    from mriprep.export.collect import Item
+    from mriprep.fitting import Member
 
 _FILE = click.Path(path_type=Path)
 
@@ -61,7 +66,7 @@ def fit() -> None:
 def _command(kind: str) -> click.Command:
     from mriprep import fitting
 
-    from .step_commands import _parameter_option
+    from .step_commands import parameter_option
 
     known = fitting.parameters(kind)
     own_contrast = "contrast" in known
@@ -74,7 +79,8 @@ def _command(kind: str) -> click.Command:
         click.Option(["--tissues"], type=_FILE, multiple=True, help="Labels for each image, in their"
                      " order: 1 CSF, 2 grey matter, 3 white matter."),
         click.Option(["--within"], type=click.Choice(["foreground", "whole"]), help="The region,"
-                     " where there is no mask: what Otsu's threshold keeps (the default), or all."),
+                     " where there is no mask: what Otsu's threshold keeps (the default), or all. Of a"
+                     " folder that `mriprep run` wrote, also in place of its masks."),
         click.Option(["--split"], help="Only the cases of this part: train, val or test of the"
                      " folder's splits.tsv, or of the table's column `split`."),
         click.Option(["--fold"], type=click.IntRange(min=0), default=0, show_default=True,
@@ -88,7 +94,7 @@ def _command(kind: str) -> click.Command:
         options.append(
             click.Option(["--contrast", "only"], help="Which contrast, if there are several.")
         )
-    options += [_parameter_option(p) for p in known.values()]
+    options += [parameter_option(p) for p in known.values()]
     return click.Command(
         kind,
         callback=lambda **given: _fit(kind, **given),
@@ -104,15 +110,9 @@ def _fit(kind: str, sources: tuple[Path, ...], state_path: Path, **given: Any) -
     from mriprep import fitting
     from mriprep.run import listening
 
-    from .step_commands import value_of
+    from .step_commands import values_of
 
-    known = fitting.parameters(kind)
-    how = {
-        name: value_of(value, known[name])
-        for key, value in given.items()
-        if key.startswith("parameter_") and value is not None
-        for name in (key.removeprefix("parameter_"),)
-    }
+    how = values_of(given, fitting.parameters(kind))
     if state_path.suffix != ".json":
         raise InputError(
             f"a state cannot be written as '{state_path.name}'", hint="its name ends on .json"
@@ -155,7 +155,7 @@ def _holds_many(source: Path) -> bool:
 
 def _members(
     source: Path, contrast: str | None, given: dict[str, Any]
-) -> tuple[Iterator[Any], str]:
+) -> tuple[Iterator[Member], str]:
     """The members that a folder or a table holds, and the part of its split that they are."""
     split = given["split"]
     if source.is_dir() and next(source.rglob("*_desc-preproc_*.nii.gz"), None) is not None:
@@ -174,7 +174,9 @@ def _members(
     return _opened(found, contrast, given["within"]), split or ""
 
 
-def _opened(sources: Sequence[Any], contrast: str | None, within: str | None) -> Iterator[Any]:
+def _opened(
+    sources: Sequence[CaseSource], contrast: str | None, within: str | None
+) -> Iterator[Member]:
     from mriprep.cases import open_session
     from mriprep.fitting import Member
 
@@ -187,24 +189,16 @@ def _opened(sources: Sequence[Any], contrast: str | None, within: str | None) ->
 
 def _of_outputs(
     source: Path, contrast: str | None, given: dict[str, Any]
-) -> tuple[Iterator[Any], str]:
-    import importlib
+) -> tuple[Iterator[Member], str]:
+    from mriprep.export import splits
+    from mriprep.export.collect import collect
 
-    collect = importlib.import_module("mriprep.export.collect").collect
     labels = "tissues" if given["use_tissues"] else "none"
-    wanted_ones = [contrast] if contrast else None
-    items = collect(source, wanted_ones, labels=labels, passed_only=not given["every"])
+    contrasts = [contrast] if contrast else None
+    items = collect(source, contrasts, labels=labels, passed_only=not given["every"])
     part = given["split"] or ""
     if part:
-        splits = importlib.import_module("mriprep.export.splits").read(source)
-        chosen = {
-            "train": lambda: splits.train(given["fold"]),
-            "val": lambda: splits.val(given["fold"]),
-            "test": lambda: splits.test,
-        }
-        if part not in chosen:
-            raise InputError(f"there is no part '{part}'", hint=nearest(part, chosen))
-        wanted = set(chosen[part]())
+        wanted = set(splits.read(source).part(part, given["fold"]))
         items = [i for i in items if i.case in wanted]
         part = part if part == "test" else f"{part} fold {given['fold']}"
     if not items:
@@ -215,7 +209,9 @@ def _of_outputs(
     return _read_items(items, contrast, given["within"]), part
 
 
-def _read_items(items: Sequence[Any], contrast: str | None, within: str | None) -> Iterator[Any]:
+def _read_items(
+    items: Sequence[Item], contrast: str | None, within: str | None
+) -> Iterator[Member]:
     from mriprep.fitting import Member
     from mriprep.intake import read
 

@@ -33,7 +33,7 @@ def command_of(step: Step) -> click.Command:
         click.Argument(["output_path"], type=_FILE, metavar="OUT"),
     ]
     params += [_input_option(i) for i in others]
-    params += [_parameter_option(p) for p in step.parameters.values()]
+    params += [parameter_option(p) for p in step.parameters.values()]
     if main_input.slot == "image":
         params.append(
             click.Option(["--volume"], type=int, help="Which volume of a 4D file, from 0.")
@@ -103,7 +103,8 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _parameter_option(parameter: Parameter) -> click.Option:
+def parameter_option(parameter: Parameter) -> click.Option:
+    """The option of a parameter; :func:`values_of` reads what it was given."""
     default = None if parameter.required else parameter.default
     name = [_flag(parameter.name), f"parameter_{parameter.name}"]
     if isinstance(default, bool):
@@ -162,6 +163,12 @@ def _asked(parameter: Parameter) -> tuple[str, str, str]:
     return base, low, high
 
 
+def values_of(given: Mapping[str, Any], known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The parameters among what a command was given."""
+    told = {name: given.get(f"parameter_{name}") for name in known}
+    return {name: value_of(v, known[name]) for name, v in told.items() if v is not None}
+
+
 def value_of(text: Any, parameter: Parameter) -> Any:
     """A value from the command line: numbers separated by spaces or commas are a tuple."""
     if not isinstance(text, str) or parameter.choices:
@@ -182,13 +189,7 @@ def _is_number(text: str) -> bool:
 
 def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     """Read, do, write."""
-    parameters = {
-        name: value_of(value, step.parameters[name])
-        for key, value in given.items()
-        if key.startswith("parameter_") and value is not None
-        for name in (key.removeprefix("parameter_"),)
-    }
-    checked = _checked(step, parameters)
+    checked = _checked(step, values_of(given, step.parameters))
     _check_output(step, output_path)
     inputs = [input_path, *(v for k, v in given.items() if k.startswith("input_") and v)]
     _spare_inputs(output_path, inputs)

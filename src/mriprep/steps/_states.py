@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import InputError, Volume
+from mriprep.io.strict_json import strict_json
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -28,6 +29,7 @@ _MOST_BYTES = 512 * 2**20
 
 _KEYS = {"schema", "kind", "mriprep", "contrast", "fitted_on", "parameters", "values"}
 _FITTED_ON = {"n", "split", "cases"}
+_HOW = "make one: mriprep fit KIND IMAGES... --state FILE.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,21 +146,10 @@ def read_state(path: str | Path) -> State:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise InputError(
             f"the state '{path}' cannot be read: {reason}",
-            hint="make one: mriprep fit KIND IMAGES... --state FILE.json",
+            hint=_HOW,
         ) from None
 
-    def refuse(constant: str) -> None:
-        raise _unusable(path.name, f"it holds {constant}")
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) < len(pairs):
-            raise _unusable(path.name, "it says the same thing twice")
-        return dict(pairs)
-
-    try:
-        content = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
-    except (ValueError, RecursionError):
-        raise _unusable(path.name, "it is not JSON") from None
+    content = strict_json(text, lambda why: _unusable(path.name, why))
     return state_of(content, path.name)
 
 
@@ -218,7 +209,7 @@ def _keys(where: str, given: Mapping[str, Any], wanted: Iterable[str]) -> None:
 def _unusable(where: str, why: str) -> InputError:
     return InputError(
         f"{where} is no state of a normaliser: {why}",
-        hint="make one: mriprep fit KIND IMAGES... --state FILE.json",
+        hint=_HOW,
     )
 
 
