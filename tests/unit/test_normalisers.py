@@ -69,6 +69,10 @@ def test_a_window_is_one_line_for_all_images():
     data = np.linspace(-10, 10, 27).reshape(3, 3, 3)
     result = mp.window(volume(data), limits=(-3, 5), to=(0, 255)).data
     np.testing.assert_allclose(result, np.interp(data, (-3, 5), (0, 255)), rtol=1e-5, atol=1e-4)
+    # What lies beyond the limits goes to the ends exactly, even where float32 has no such limit.
+    tenths = mp.window(volume(data), limits=(0.1, 0.7)).data
+    assert (tenths[data < 0.1] == 0).all()
+    assert (tenths[data > 0.7] == 1).all()
     open_ended = mp.window(volume(data), limits=(-3, 5), to=(0, 255), clip=False).data
     np.testing.assert_allclose(open_ended, (data + 3) / 8 * 255, rtol=1e-5, atol=1e-4)
     with pytest.raises(InputError, match=r"no intensity lies within.*-10 to 10"):

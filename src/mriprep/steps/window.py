@@ -55,8 +55,6 @@ def window(image: Image, *, limits: Range, to: Range = (0.0, 1.0), clip: bool = 
             f" {least:g} to {most:g}",
             hint="normalise first (zscore, whitestripe), give other limits, or take rescale",
         )
-    if clip:
-        np.clip(values, np.float32(low), np.float32(high), out=values)
     scaled = (values.astype(np.float64) - low) * ((last - first) / (high - low)) + first
     if clip:
         np.clip(scaled, first, last, out=scaled)
