@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
+import mriprep as mp
 from mriprep.core import Volume
 
 #: Mean, standard deviation and number of voxels: CSF, grey matter, white matter.
@@ -41,3 +42,26 @@ COHORT = tuple(
     tissues(tuple((m * c, s, n) for (m, s, n), c in zip(T1W, contrast, strict=True)), gain)
     for gain, contrast in ((1.0, (1, 1, 1)), (0.4, (1.2, 1, 1)), (2.5, (0.9, 1.06, 1)))
 )
+
+#: The three, and a fourth that is only brighter; masks for each.
+IMAGES = [volume(data) for data in (*COHORT, tissues(gain=1.3, shift=20))]
+MASKS = [whole(image.data) for image in IMAGES]
+#: What a kind needs beside the four images to be fitted on them.
+HOW = {
+    "combat": {"facts": [{"site": s} for s in "ABAB"], "covariates": "none"},
+    "ravel": {"membership": 0.9, "share": 0.5},
+}
+
+
+def fitted(kind: str) -> mp.State:
+    """A state of the four images."""
+    return mp.fit(
+        kind, IMAGES, MASKS, cases=["sub-01", "sub-02", "sub-03", "sub-04"], split="train fold 0",
+        **HOW.get(kind, {}),
+    )  # fmt: skip
+
+
+def applied(kind: str, state: mp.State | str, image: Volume = IMAGES[0]) -> np.ndarray:
+    """An image of the same grid, normalised by a state."""
+    extra = {"site": "A"} if kind == "combat" else {}
+    return getattr(mp, kind)(image, MASKS[0], state=state, **extra).data

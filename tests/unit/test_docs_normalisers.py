@@ -48,7 +48,7 @@ def test_the_examples_run(here):
     (commands,) = blocks("")
     for line in commands.strip().splitlines():
         if "out/" in line:
-            continue  # needs a folder of outputs: tests/unit/test_states.py
+            continue  # needs a folder of outputs: tests/unit/test_fit.py
         with pytest.raises(SystemExit) as end:
             main(shlex.split(line)[1:])
         assert end.value.code == 0
