@@ -67,7 +67,7 @@ class Headers:
         if not self.found:
             what = f"no DICOM image found ({self.other} other files, {self.damaged} damaged ones)"
             if not self.other and not self.damaged:
-                what = "there is no file in it"
+                what = "no DICOM image found: there is no file in it"
             raise InputError(
                 what,
                 hint="give the folder that holds the scanner's files, or a zip archive of it; of"

@@ -14,6 +14,10 @@ from mriprep.kernels.otsu import otsu
 FloatImage = npt.NDArray[np.float32]
 BoolImage = npt.NDArray[np.bool_]
 
+# Deviations of a smaller range fall below the least float32 (1.2e-38), and dividing by them
+# gives infinities. No scanner's units are that small.
+LEAST_RANGE = 1e-30
+
 
 def finite(image: Volume, step: str) -> FloatImage:
     """A new float32 array of the voxels, with NaN and infinities set to 0 and said so."""
@@ -80,7 +84,8 @@ def varied(values: npt.NDArray[Any], step: str, where: str = "image") -> None:
     Raises
     ------
     InputError
-        If there is no value, or one only.
+        If there is no value, or one only, or values that differ by less than
+        1e-30.
     """
     if values.size == 0:
         raise InputError(
@@ -88,9 +93,10 @@ def varied(values: npt.NDArray[Any], step: str, where: str = "image") -> None:
             hint="check the mask, and that it belongs to this image",
         )
     low, high = float(values.min()), float(values.max())
-    if low == high:
+    if high - low < LEAST_RANGE:
+        told = f"{low:g}" if low == high else f"within {low:g} to {high:g}"
         raise InputError(
-            f"{step}: the {where} is constant, every voxel is {low:g}",
+            f"{step}: the {where} is constant, every voxel is {told}",
             hint="the file may be damaged or empty; `mriprep inspect` shows what it holds",
         )
 

@@ -12,7 +12,7 @@ from mriprep.core import InputError, MriprepWarning, Volume
 from mriprep.core.errors import nearest
 from mriprep.declare import Citation
 
-from ._common import BoolImage, FloatImage, on_grid, varied
+from ._common import LEAST_RANGE, BoolImage, FloatImage, on_grid, varied
 from ._state_use import contrast_of
 from ._window import extent
 
@@ -192,7 +192,7 @@ def positive(mean: float, what: str, step: str) -> float:
     InputError
         If it is not above 0.
     """
-    if not mean > 0:
+    if not mean > LEAST_RANGE:
         raise InputError(
             f"{step}: {what} is {mean:g}, and an image can only be divided by what is above 0",
             hint="normalise intensities as the scanner gave them, before zscore or the like; or"

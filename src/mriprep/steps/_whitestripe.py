@@ -9,7 +9,7 @@ from mriprep.core import InputError
 from mriprep.declare import Citation
 
 from . import _density as density
-from ._common import varied
+from ._common import LEAST_RANGE, varied
 
 SHINOHARA = Citation(
     "shinohara2014",
@@ -46,7 +46,7 @@ def stripe(
         # So few intensities that none lies between the two: those at the ends count too.
         white = values[(values >= low) & (values <= high)]
     deviation = float(white.std())
-    if not deviation > 0:
+    if not deviation > LEAST_RANGE:
         raise InputError(
             f"{step}: the stripe about white matter's mode ({peak:g}) has one intensity only",
             hint="the image has too few intensities: take it before it was binned, or a larger width",

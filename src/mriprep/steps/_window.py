@@ -11,6 +11,8 @@ from annotated_types import Ge, Le, Predicate
 from mriprep.core import InputError
 from mriprep.declare import Unit
 
+from ._common import LEAST_RANGE
+
 Percent = Annotated[float, Ge(0), Le(100)]
 
 
@@ -26,7 +28,7 @@ Percentiles = Annotated[tuple[Percent, Percent], Predicate(low_below_high), Unit
 def extent(sample: npt.NDArray[Any]) -> tuple[float, float]:
     """Where intensities lie but for one in a thousand at either end; all of them, if those coincide."""
     low, high = np.percentile(sample, (0.1, 99.9))
-    if not low < high:
+    if not high - low > LEAST_RANGE:
         low, high = sample.min(), sample.max()
     return float(low), float(high)
 
@@ -46,7 +48,7 @@ def window(
     """
     low = float(np.percentile(low_of, percentiles[0]))
     high = float(np.percentile(high_of, percentiles[1]))
-    if not low < high:
+    if not high - low > LEAST_RANGE:
         raise InputError(
             f"{step}: the {percentiles[0]:g} percentile ({low:g}) is not below"
             f" the {percentiles[1]:g} percentile ({high:g})",

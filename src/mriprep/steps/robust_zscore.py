@@ -9,7 +9,7 @@ import numpy as np
 from mriprep.core import MriprepWarning
 from mriprep.declare import Citation, Image, Within, step
 
-from ._common import finite, region, varied
+from ._common import LEAST_RANGE, finite, region, varied
 
 #: The median absolute deviation of a normal distribution is its deviation over this.
 _NORMAL = 1.482602218505602
@@ -63,7 +63,7 @@ def robust_zscore(image: Image, within: Within = None) -> Image:
     middle = float(np.median(sample))
     apart = np.abs(sample - middle)
     deviation = _NORMAL * float(np.median(apart))
-    if not deviation > 0:
+    if not deviation > LEAST_RANGE:
         warnings.warn(
             f"robust_zscore: half of the region and more has one value, {middle:g}, so that its"
             " median absolute deviation is 0: the mean one is taken",
