@@ -7,6 +7,8 @@ import pytest
 
 from mriprep.core import InputError, MriprepWarning, Volume
 from mriprep.declare import keeping
+from mriprep.kernels import thresholds
+from mriprep.phantom import head
 from mriprep.steps.background import background
 
 
@@ -68,3 +70,22 @@ def test_standardised_images_are_warned_of():
 def test_a_constant_image_is_refused():
     with pytest.raises(InputError, match="background: the image is constant"):
         background(Volume(np.full((4, 4, 4), 9, np.uint8), np.eye(4)))
+
+
+def test_thresholds_as_skimage():
+    filters = pytest.importorskip("skimage.filters")
+    for sign in (1, -1):
+        values = sign * head("T1w", spacing=5, labels=False).image.data
+        assert thresholds.li(values) == pytest.approx(filters.threshold_li(values), rel=1e-3)
+        assert thresholds.triangle(values) == pytest.approx(filters.threshold_triangle(values))
+        for classes in (2, 3, 4):
+            expected = filters.threshold_multiotsu(values, classes)
+            assert thresholds.multi_otsu(values, classes) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["multi_otsu", "li", "triangle"])
+def test_other_methods_part_the_head(method):
+    data, inside = scan()
+    mask = background(Volume(data, np.eye(4)), method=method, classes=2, output="mask").data
+    assert (mask & inside).sum() == inside.sum()
+    assert method == "triangle" or np.array_equal(mask, inside)

@@ -66,3 +66,15 @@ def test_a_constant_region_is_refused():
 def test_the_number_of_bins_is_checked(count):
     with pytest.raises(RecipeError, match=r"bins\.count"):
         bins(Volume(np.arange(8.0).reshape(2, 2, 2), np.eye(4)), count=count)
+
+
+def test_by_width_as_radiomics():
+    data = np.random.default_rng(2).normal(3, 40, (9, 9, 9)).astype(np.float32)
+    result = bins(Volume(data, np.eye(4)), within="whole", width=12.5).data
+    exact = data.astype(np.float64)
+    assert np.array_equal(result, np.floor(exact / 12.5) - np.floor(exact.min() / 12.5) + 1)
+
+
+def test_too_many_bins_of_a_width():
+    with pytest.raises(InputError, match="greater width"):
+        bins(Volume(np.arange(27.0).reshape(3, 3, 3), np.eye(4)), within="whole", width=1e-5)

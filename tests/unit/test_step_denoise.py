@@ -12,6 +12,8 @@ from scipy import ndimage
 from mriprep.core import InputError, MriprepWarning, RecipeError, Volume
 from mriprep.declare import get
 from mriprep.kernels.median import SORT_9, median_3
+from mriprep.phantom import head
+from mriprep.steps._noise import noise_of
 from mriprep.steps.denoise import denoise
 
 SHAPES = [(9, 10, 11), (2, 12, 13), (12, 2, 13), (12, 13, 2), (1, 1, 7), (1, 1, 1), (3, 3, 40)]
@@ -93,3 +95,29 @@ def test_geometry_and_facts_are_kept():
 def test_another_size_is_refused():
     with pytest.raises(RecipeError, match=r"denoise\.size = 4"):
         get("denoise").validate({"size": 4})
+
+
+@pytest.mark.parametrize("method", ["nlm", "tv"])
+def test_error_to_the_clean_image_falls(method):
+    scan = head("T1w", spacing=4, noise=0.08, bias=0, seed=1, labels=False)
+    inside, clean = scan.brain.data, scan.clean.data
+    before = np.sqrt(np.mean((scan.image.data - clean)[inside] ** 2))
+    result = denoise(scan.image, method=method, noise=80.0).data
+    assert result.dtype == np.float32
+    assert np.sqrt(np.mean((result - clean)[inside] ** 2)) < 0.85 * before
+    outside = clean == 0
+    assert result[outside].mean() < 0.9 * scan.image.data[outside].mean()  # Rice's bias
+
+
+def test_noise_is_estimated():
+    rng = np.random.default_rng(5)
+    for level, tolerance in ((100.0, 0.05), (25.0, 0.1)):
+        channels = rng.normal(0, 10, (2, 30, 30, 30)) + np.array([level, 0]).reshape(2, 1, 1, 1)
+        image = np.hypot(*channels).astype(np.float32)
+        assert noise_of(np.pad(image, 6), True) == pytest.approx(10, rel=tolerance)
+
+
+def test_an_image_without_noise_is_left():
+    image = Volume(np.full((6, 6, 6), 4, np.float32), np.eye(4))
+    with pytest.warns(MriprepWarning, match="no noise"):
+        assert (denoise(image, method="tv").data == 4).all()

@@ -122,7 +122,11 @@ def non_local_means(data: Floats, sigma: float, rician: bool, search: int = 2) -
     -------
     (X, Y, Z) float32 array
     """
-    padded = np.pad(np.asarray(data, np.float32), search + 1, mode="reflect" if min(data.shape) > search + 1 else "edge")
+    padded = np.pad(
+        np.asarray(data, np.float32),
+        search + 1,
+        mode="reflect" if min(data.shape) > search + 1 else "edge",
+    )
     result: Floats = _means(padded, np.float32(sigma), rician, search)
     return result
 
@@ -158,7 +162,11 @@ def _means(data, sigma, rician, search):  # type: ignore[no-untyped-def]
                         for k in range(nz):
                             d = np.float32(0)
                             for b in range(3):
-                                d += squares[j + b, k] + squares[j + b, k + 1] + squares[j + b, k + 2]
+                                d += (
+                                    squares[j + b, k]
+                                    + squares[j + b, k + 1]
+                                    + squares[j + b, k + 2]
+                                )
                             d = d / np.float32(27) - noise
                             w = np.exp(-max(d, np.float32(0)) * scale)
                             v = data[x + dx, j + edge + dy, k + edge + dz]

@@ -46,7 +46,8 @@ def multi_otsu(values: npt.NDArray[Any], classes: int = 3, bins: int = 256) -> l
     with np.errstate(invalid="ignore", divide="ignore"):
         gain = np.where(within > 0, (moment[last] - moment[first]) ** 2 / within, 0.0)
     gain[last < first] = -np.inf
-    best, borders = -np.inf, (0,)
+    best = -np.inf
+    borders: tuple[int, ...] = (0,)
     # All but the last two borders one by one; those two at once.
     for ahead in itertools.combinations(range(1, bins), max(classes - 3, 0)):
         fixed = sum(gain[a, b] for a, b in itertools.pairwise((0, *ahead)))
@@ -121,16 +122,10 @@ def triangle(values: npt.NDArray[Any], bins: int = 256) -> float:
     counts, centres = histogram(values, bins)
     peak = int(np.argmax(counts))
     filled = np.flatnonzero(counts)
-    first, last = int(filled[0]), int(filled[-1])
-    left = peak - first > last - peak
-    if left:
-        counts = counts[::-1]
-        first, peak = bins - last - 1, bins - peak - 1
-        last = bins - int(filled[0]) - 1
-    width = last - peak
-    steps = np.arange(width, dtype=np.float64)
-    height = float(counts[peak])
-    length = float(np.hypot(height, width))
-    distance = height / length * steps - width / length * counts[peak : peak + width]
-    at = int(np.argmax(distance)) + peak if width else peak
-    return float(centres[bins - at - 1 if left else at])
+    flipped = peak - filled[0] < filled[-1] - peak
+    if flipped:  # so that the tail is on the left
+        counts, centres, peak = counts[::-1], centres[::-1], bins - 1 - peak
+    first = int(np.flatnonzero(counts)[0])
+    steps = np.arange(peak - first)
+    distance = counts[peak] * steps - (peak - first) * counts[first:peak]
+    return float(centres[first + int(np.argmax(distance)) if steps.size else first])
