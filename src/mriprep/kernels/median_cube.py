@@ -44,7 +44,10 @@ def median_cube(data: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     if data.dtype.kind == "u":  # in the same order, signed
         signed = np.dtype(f"i{data.dtype.itemsize}")
         top = data.dtype.type(1 << (8 * data.dtype.itemsize - 1))
-        return median_cube((data ^ top).view(signed), size).view(data.dtype) ^ top
+        unsigned: npt.NDArray[Any] = (
+            median_cube((data ^ top).view(signed), size).view(data.dtype) ^ top
+        )
+        return unsigned
     padded = np.pad(data, size // 2, mode="edge")
     result: npt.NDArray[Any] = _filter(np.ascontiguousarray(padded), size, *_programs(size))
     return result
