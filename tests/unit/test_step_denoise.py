@@ -48,8 +48,11 @@ def test_as_scipy(dtype, size):
     assert np.array_equal(data, before)
 
 
-def test_large_integers_are_not_rounded():
-    data = np.random.default_rng(2).integers(2**30, 2**30 + 50, (5, 6, 7)).astype(np.int32)
+@pytest.mark.parametrize(
+    ("dtype", "low"), [(np.int32, 2**30), (np.uint32, 2**32 - 60), (np.int64, -(2**40))]
+)
+def test_large_integers_are_not_rounded(dtype, low):
+    data = (np.random.default_rng(2).integers(0, 50, (5, 6, 7)) + low).astype(dtype)
     result = denoise(Volume(data, np.eye(4)))
     assert np.array_equal(result.data, ndimage.median_filter(data, 3, mode="nearest"))
 

@@ -16,6 +16,7 @@ from ._common import finite
 
 #: Whole numbers up to here are exact in float32.
 EXACT = 2**24
+INT32 = 2**31 - 1
 #: Weight of the total variation for each unit of noise: least error on the digital head.
 TV_WEIGHT = 0.5
 
@@ -93,7 +94,7 @@ def denoise(
         return image.replace(_by_noise(image, method, noise, strength))
     if data.dtype.kind == "f":
         return image.replace(_median(finite(image, "denoise"), size))
-    if size == 3 and _exact_in_float32(data):
+    if size == 3 and _within(data, EXACT):
         return image.replace(_median(image.floats(), size).astype(data.dtype))
     whole = data.view(np.uint8) if data.dtype == bool else data
     return image.replace(_median(whole, size).astype(data.dtype))
@@ -131,13 +132,15 @@ def _median(data: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
         from mriprep.kernels.median import median_3
 
         return median_3(data)
-    from mriprep.kernels.median_cube import median_cube
+    if data.dtype == np.float32 or _within(data, INT32):
+        from mriprep.kernels.median_cube import median_cube
 
-    return median_cube(data, size)
+        return median_cube(data, size)
+    from scipy import ndimage
+
+    filtered: npt.NDArray[Any] = ndimage.median_filter(data, size, mode="nearest")
+    return filtered
 
 
-def _exact_in_float32(data: npt.NDArray[Any]) -> bool:
-    if data.dtype.itemsize <= 2:
-        return True
-    low, high = int(data.min()), int(data.max())
-    return -low <= EXACT and high <= EXACT
+def _within(data: npt.NDArray[Any], limit: int) -> bool:
+    return data.dtype.itemsize <= 2 or (-limit <= int(data.min()) and int(data.max()) <= limit)
