@@ -4,6 +4,7 @@
 #   make test     lint, types, layers, tests
 #   make lint     ruff, mypy, import-linter alone
 #   make web      build the page of `mriprep view` (needs Node.js 20 or newer)
+#   make docs     build the documentation's site in docs/_build/html (a broken link is an error)
 #   make bench    the benchmarks' short form (real scans: MRIPREP_TEST_DATA=folder)
 #   make clean    remove the environment and what was built
 
@@ -13,7 +14,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint pytest bench clean env web page-for-tests
+.PHONY: demo test lint pytest docs bench clean env web page-for-tests
 
 env: $(READY)
 
@@ -62,9 +63,13 @@ pytest: env page-for-tests
 
 test: lint pytest
 
+docs: env
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 bench: env
 	$(BIN)/python benchmarks/bias.py --short
 	$(BIN)/python benchmarks/guide_chain.py --short
 
 clean:
-	rm -rf web/node_modules src/mriprep/viewer/static $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output
+	rm -rf web/node_modules src/mriprep/viewer/static docs/_build $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output

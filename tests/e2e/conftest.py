@@ -54,3 +54,25 @@ def dicom(tmp_path):
         image=image(), grid=GRID, facts={"contrast": "T1w", "age_years": 7.5, "seed": 1}
     )
     return write_dicom(phantom, tmp_path / "exam")
+
+
+@pytest.fixture
+def pages_steps():
+    """Let a folder's `mriprep/` add modules to the package's, as a checkout with these files would."""
+    import mriprep.engines.bias
+    import mriprep.steps
+    from mriprep import declare
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def add(folder) -> None:
+            for package, below in (
+                (mriprep.steps, "steps"),
+                (mriprep.engines.bias, "engines/bias"),
+            ):
+                where = str(folder / "src" / "mriprep" / below)
+                patch.setattr(package, "__path__", [*package.__path__, where])
+            declare.names.cache_clear()
+
+        yield add
+    declare.names.cache_clear()
