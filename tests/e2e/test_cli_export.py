@@ -48,6 +48,23 @@ def test_all_takes_what_failed(cli, out, tmp_path):
     assert said.out == f"2 cases: {tmp_path / 'w'}\n"
 
 
+def test_several_formats_at_once(cli, out, tmp_path):
+    split(out, FOLDS)
+    target = tmp_path / "sets"
+    said = cli("export", out, "--to", "nnunet,monai, slices", "-o", target, "--number", 7,
+               "--link", "hard", "--format", "png8")  # fmt: skip
+    assert said.code == 0, said.err
+    folders = [target / "nnunet/Dataset007_mriprep", target / "monai", target / "slices"]
+    assert said.out.splitlines() == [f"3 cases: {f}" for f in folders]
+    assert all((f / "export.json").exists() for f in folders)
+    assert list((target / "slices").rglob("*.png"))
+    wrong = ("export", out, "-o", tmp_path / "x", "--to")
+    cli(*wrong, "monai,nnunett").refused("no format 'nnunett'", "nnunet")
+    cli(*wrong, "monai,torchio", "--chunk", 64).refused("none of monai, torchio takes 'chunk'")
+    cli(*wrong, "zarr,slices", "--link", "hard").refused("takes 'link'", "nnunet, monai, torchio")
+    assert not (tmp_path / "x").exists()
+
+
 def test_what_makes_no_sense_is_refused(cli, out, tmp_path):
     target = ("-o", tmp_path / "x")
     cli("export", out, "--to", "nnunett", *target).refused("no format 'nnunett'", "nnunet")

@@ -19,8 +19,9 @@ _SHOWN = 10
 @click.option(
     "--to",
     required=True,
-    metavar="FORMAT",
-    help="nnunet, monai, torchio, zarr, hdf5, webdataset or slices.",
+    metavar="FORMAT[,FORMAT]",
+    help="nnunet, monai, torchio, zarr, hdf5, webdataset or slices. Several, with a comma: each in"
+    " a folder of its name in DIR.",
 )
 @click.option(
     "--output",
@@ -129,33 +130,47 @@ def export(out: Path, **given: Any) -> int:
       mriprep export out/ --to zarr --output patches/             # random patches, fast
       mriprep export out/ --to torchio --output subjects/ --labels brain --all
       mriprep export out/ --to slices --output slices/ --format png16 --keep label
+      mriprep export out/ --to nnunet,monai,slices --output sets/ # sets/nnunet, sets/monai, ...
 
     Images, masks and labels of a case must lie on one grid, which is checked before anything is
     written. Folds come from OUT/splits.tsv (`mriprep split`). What is left out is printed, and is
     in DIR/export.json with the record that each image comes from. DIR appears whole or not at
     all. docs/exports.md shows how each format is loaded.
     """  # noqa: D301
+    from mriprep.export.exporting import options_of
+
+    formats = [f.strip() for f in given.pop("to").split(",")]
+    named = _names(given.pop("label_names"))
+    target = given.pop("output")
+    taken = options_of(formats, given)  # all are checked before the first is written
+    for form, options in taken.items():
+        _one(out, form, target / form if len(taken) > 1 else target, named, given, options)
+    return 0
+
+
+def _one(
+    out: Path, to: str, target: Path, named: dict[int, str], given: dict[str, Any],
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Export to one format, and say what came of it."""
     from mriprep.cli.progress import counting
-    from mriprep.export import FORMATS
     from mriprep.export import export as work
 
-    named = _names(given["label_names"])
     contrasts = given["contrasts"]
     with counting() as progress:
         done = work(
             out,
-            to=given["to"],
-            output=given["output"],
+            to=to,
+            output=target,
             contrasts=[c.strip() for c in contrasts.split(",")] if contrasts else None,
             labels=given["labels"],
             passed_only=not given["everything"],
             fold=given["fold"],
-            link=given["link"],
             facts=given["facts"],
             label_names=named,
             replace=given["force"],
             progress=progress,
-            **{o: given[o] for o in sorted({o for f in FORMATS.values() for o in f.options})},
+            **options,
         )
     for gone in done.left[:_SHOWN]:
         click.secho("left out: ", fg="yellow", nl=False, err=True)
@@ -166,7 +181,6 @@ def export(out: Path, **given: Any) -> int:
         click.secho("note: ", fg="yellow", nl=False, err=True)
         click.echo(note, err=True)
     click.echo(f"{done.cases} case{'s' if done.cases != 1 else ''}: {done.folder}")
-    return 0
 
 
 def _names(pairs: tuple[str, ...]) -> dict[int, str]:

@@ -227,6 +227,42 @@ def format_of(to: str, link: str | None, options: Mapping[str, Any]) -> Format:
     return form
 
 
+def options_of(formats: Sequence[str], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of each format, those of the options given that it takes; all is checked.
+
+    Parameters
+    ----------
+    formats : sequence of str
+        Names of formats. One alone is asked to take every option; of several, each option
+        needs one that takes it.
+    given : mapping
+        Options by name, ``link`` among them; other words are passed over, and None is not given.
+
+    Raises
+    ------
+    InputError, EngineMissing
+        As :func:`format_of`.
+    """
+    every = {o for f in FORMATS.values() for o in f.options}
+    options = {k: v for k, v in given.items() if k in every and v is not None}
+    link, taken = given.get("link"), {}
+    for to in dict.fromkeys(formats):
+        alone = len(set(formats)) == 1 or to not in FORMATS
+        form = format_of(to, link if alone else None, options if alone else {})
+        taken[to] = {k: v for k, v in options.items() if k in form.options}
+        if link is not None and form.links:
+            taken[to]["link"] = link
+    for name in ("link", *options) if link is not None else options:
+        if not any(name in t for t in taken.values()):
+            takers = [
+                n for n, f in FORMATS.items() if name in f.options or (name == "link" and f.links)
+            ]
+            raise InputError(
+                f"none of {', '.join(taken)} takes '{name}'", hint=f"it is for {', '.join(takers)}"
+            )
+    return taken
+
+
 def _apart(target: Path, out: Path) -> None:
     """Refuse to export into what is exported."""
     inside, outer = target.resolve(), out.expanduser().resolve()
