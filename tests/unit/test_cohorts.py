@@ -341,6 +341,23 @@ def test_memory_is_expected_by_plan_and_corrected(tmp_path):
         Estimate(load({"steps": ["apply_mask"]})).check(case(8))
 
 
+@pytest.mark.parametrize("session", [None, {}])
+def test_masks_that_come_with_cases_count(tmp_path, session):
+    import numpy as np
+
+    import mriprep as mp
+
+    path = str(mp.write(mp.Volume(np.ones((8, 8, 8), np.uint8), np.eye(4)), tmp_path / "a.nii.gz"))
+    image, mask, other = (
+        ImageSource(c, path, role=r) for c, r in (("T1w", "image"), (None, "mask"), ("T2w", "mask"))
+    )
+    recipe = {"steps": ["apply_mask"]}
+    estimate = Estimate(load(recipe if session is None else {**recipe, "session": session}))
+    estimate.check(CaseSource("sub-1", "1", None, (image, mask)))
+    with pytest.raises(RecipeError, match="needs a mask"):
+        estimate.check(CaseSource("sub-1", "1", None, (image, other)))
+
+
 def test_two_cases_of_one_name_and_none(tmp_path):
     recipe = load({"steps": ["zscore"]})
     with pytest.raises(InputError, match="two cases are called sub-1"):

@@ -93,9 +93,19 @@ class Estimate:
             if self.recipe.session is not None:
                 reference = pick(grids)
                 known = self.recipe.informed(facts, reference)
-                return make_session(known, {c: {"image": g} for c, g in grids.items()}, reference)
+                every = {c: {"image": g, **_given(source, c, g)} for c, g in grids.items()}
+                return make_session(known, every, reference)
             contrast = next(iter(grids))
-            return planning.make(self.recipe.informed(facts, contrast), {"image": grids[contrast]})
+            known = self.recipe.informed(facts, contrast)
+            grid = grids[contrast]
+            return planning.make(known, {"image": grid, **_given(source, contrast, grid)})
+
+
+def _given(source: CaseSource, contrast: str, grid: Any) -> dict[str, Any]:
+    """The mask and labels that come with an image; those that name no contrast may be any's."""
+    return {
+        i.role: grid for i in source.images if i.role != "image" and i.contrast in (None, contrast)
+    }
 
 
 def _grid(image: ImageSource) -> Grid | None:
