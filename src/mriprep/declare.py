@@ -87,6 +87,8 @@ R = TypeVar("R")
 NO_ENGINE = "none"
 
 #: Says what a step will make of grids and transforms, before there are voxels.
+#: A sentence of the methods section, or what makes it of the parameters.
+Sentence = str | Callable[[Mapping[str, Any]], str]
 Planner = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 
 
@@ -101,7 +103,7 @@ class Step:
     makes: str
     title: str
     description: str
-    methods: str = ""
+    methods: Sentence = ""
     citations: tuple[Citation, ...] = ()
     each: bool = False
     kind: str | None = None
@@ -109,6 +111,11 @@ class Step:
     begins: Callable[[Mapping[str, Any]], str] | None = None
     bytes_per_voxel: float = 12.0
     seconds_per_megavoxel: float = 0.1
+
+    def sentence(self, words: Mapping[str, Any]) -> str:
+        """What the methods section says of it, with these words for its parameters."""
+        sentence = self.methods if isinstance(self.methods, str) else self.methods(words)
+        return sentence.format_map(words)
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters, defaults filled in, each checked.
@@ -186,7 +193,7 @@ class Step:
 
 def step(
     *,
-    methods: str = "",
+    methods: Sentence = "",
     citations: tuple[Citation, ...] = (),
     each: bool = False,
     kind: str | None = None,
@@ -203,8 +210,9 @@ def step(
 
     Parameters
     ----------
-    methods : str
-        A sentence for the methods section; ``{name}`` is filled with parameters.
+    methods : str or callable
+        A sentence for the methods section; ``{name}`` is filled with parameters. A callable
+        maps parameters to that sentence.
     citations : tuple of Citation
         The papers behind it.
     each : bool

@@ -220,10 +220,10 @@ def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> S
         seconds=seconds,
         warnings=tuple(said),
         facts={k: v for k, v in kept.items() if not isinstance(v, Volume)},
-        methods=step.methods.format_map({k: _word(v) for k, v in words.items()})
+        methods=step.sentence({k: _word(v) for k, v in words.items()})
         if engine != NO_ENGINE
         else "",
-        citations=tuple(c for c in step.citations if c.engine in (engine or "")),
+        citations=tuple(c for c in step.citations if c.counts(engine, words.get("method"))),
         snapshots={
             "before": shot_before,
             "after": snapshot.take(after, point, mask=_mask_of(state), overlay=overlay),

@@ -42,12 +42,17 @@ class Unit:
 
 @dataclass(frozen=True)
 class Citation:
-    """A paper behind a step; behind one of its engines, where that is named."""
+    """A paper behind a step; behind one of its engines or methods, where that is named."""
 
     key: str
     text: str
     doi: str
     engine: str = ""
+    methods: tuple[str, ...] = ()
+
+    def counts(self, engine: str | None, method: object) -> bool:
+        """Whether it is behind what that engine and that method did."""
+        return self.engine in (engine or "") and (not self.methods or method in self.methods)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import string
+import typing
 
 import pytest
 from contract_calls import EXAMPLES, STEPS, function
@@ -136,13 +136,13 @@ def test_everything_is_documented(name):
 def test_the_methods_sentence_is_one(name):
     step = declare.get(name)
     values = {**step.validate(EXAMPLES.get(name, {})), "template": "MNI152NLin6Asym"}
-    sentence = step.methods.format_map(values)
-    assert sentence[0].isupper()
-    assert sentence.endswith(".")
-    fields = {
-        f.split(".")[0].split("[")[0] for _, f, _, _ in string.Formatter().parse(step.methods) if f
-    }
-    assert fields <= set(values)
+    method = step.parameters.get("method")
+    for value in typing.get_args(method.annotation) if method else ("",):
+        sentence = step.sentence({**values, "method": value})
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert "{" not in sentence
+        assert "None" not in sentence
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -131,7 +131,7 @@ def test_every_methods_sentence_can_be_filled_in(declared):
     words = {
         k: " to ".join(map(str, v)) if isinstance(v, tuple) else v for k, v in parameters.items()
     }
-    assert "{" not in declared.methods.format_map(words)
+    assert "{" not in declared.sentence(words)
 
 
 def test_an_unknown_step_names_the_nearest():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mriprep.core import InputError, MriprepWarning, RecipeError, Volume
+from mriprep.declare import get
 from mriprep.steps.bins import bins
 
 
@@ -73,6 +74,12 @@ def test_by_width_as_radiomics():
     result = bins(Volume(data, np.eye(4)), within="whole", width=12.5).data
     exact = data.astype(np.float64)
     assert np.array_equal(result, np.floor(exact / 12.5) - np.floor(exact.min() / 12.5) + 1)
+
+
+def test_the_methods_say_number_or_width():
+    sentence = get("bins").sentence
+    assert sentence({"count": 32, "width": None}).endswith("into 32 bins of equal width.")
+    assert sentence({"count": 64, "width": 0.5}).endswith("into bins of width 0.5.")
 
 
 def test_too_many_bins_of_a_width():

@@ -17,27 +17,37 @@ from ._common import otsu_threshold, varied
 
 Method = Literal["otsu", "multi_otsu", "li", "triangle"]
 
+NAMES: dict[Method, str] = {
+    "otsu": "Otsu's threshold",
+    "multi_otsu": "the lowest of Otsu's thresholds between {classes} classes",
+    "li": "Li's threshold of least cross-entropy",
+    "triangle": "the triangle threshold",
+}
+
 
 @step(
-    methods="Background was removed with a threshold of the histogram (method: {method}).",
+    methods=lambda words: f"Background was removed with {NAMES[words['method']]}.",
     citations=(
         Citation(
             "otsu1979",
             "Otsu N. A threshold selection method from gray-level histograms."
             " IEEE Trans Syst Man Cybern 1979;9:62-66.",
             "10.1109/TSMC.1979.4310076",
+            methods=("otsu", "multi_otsu"),
         ),
         Citation(
             "li1998",
             "Li CH, Tam PKS. An iterative algorithm for minimum cross entropy thresholding."
             " Pattern Recognit Lett 1998;19:771-776.",
             "10.1016/S0167-8655(98)00057-9",
+            methods=("li",),
         ),
         Citation(
             "zack1977",
             "Zack GW, Rogers WE, Latt SA. Automatic measurement of sister chromatid exchange"
             " frequency. J Histochem Cytochem 1977;25:741-753.",
             "10.1177/25.7.70454",
+            methods=("triangle",),
         ),
     ),
     seconds_per_megavoxel=0.03,

@@ -15,8 +15,11 @@ from ._common import finite, region, varied
 
 
 @step(
-    methods="Intensities were discretised into bins of equal width (number {count}, unless a width"
-    " is given; width {width}).",
+    methods=lambda words: (
+        "Intensities were discretised into {count} bins of equal width."
+        if words["width"] is None
+        else "Intensities were discretised into bins of width {width:g}."
+    ),
     citations=(
         Citation(
             "zwanenburg2020",

@@ -22,27 +22,36 @@ TV_WEIGHT = 0.5
 
 Method = Literal["median", "nlm", "tv"]
 
+SENTENCES: dict[Method, str] = {
+    "median": "Noise was reduced with a median filter of {size} x {size} x {size} voxels.",
+    "nlm": "Noise was reduced by non-local means (strength {strength:g}).",
+    "tv": "Noise was reduced by total variation (strength {strength:g}).",
+}
+
 
 @step(
-    methods="Noise was reduced ({method} filter).",
+    methods=lambda words: SENTENCES[words["method"]],
     citations=(
         Citation(
             "huang1979",
             "Huang TS, Yang GJ, Tang GY. A fast two-dimensional median filtering algorithm."
             " IEEE Trans Acoust Speech Signal Process 1979;27:13-18.",
             "10.1109/TASSP.1979.1163188",
+            methods=("median",),
         ),
         Citation(
             "coupe2008",
             "Coupé P et al. An optimized blockwise nonlocal means denoising filter for 3-D magnetic"
             " resonance images. IEEE Trans Med Imaging 2008;27:425-441.",
             "10.1109/TMI.2007.906087",
+            methods=("nlm",),
         ),
         Citation(
             "beck2009",
             "Beck A, Teboulle M. Fast gradient-based algorithms for constrained total variation"
             " image denoising and deblurring problems. IEEE Trans Image Process 2009;18:2419-2434.",
             "10.1109/TIP.2009.2028250",
+            methods=("tv",),
         ),
     ),
     bytes_per_voxel=44,
