@@ -25,6 +25,9 @@ _FOLDER = re.compile(r"Dataset(\d{3})_([A-Za-z0-9_-]+)")
 _NAME, _NUMBER = "mriprep", 501
 _ENDING = ".nii.gz"
 
+#: How many labels a note names.
+_TOLD = 8
+
 
 def target(output: Path, name: str | None, number: int | None) -> Path:
     """The data set's folder: `output` if it is named as one, else one in it.
@@ -99,9 +102,10 @@ def write(
             "copy splits_final.json into nnUNet_preprocessed/DatasetNNN_NAME/ before training: else"
             " nnU-Net makes folds of its own, which know nothing of subjects"
         )
-    changed = {str(old): now for old, now in new.items() if old != now}
+    changed = [f"{old} is {now}" for old, now in new.items() if old != now]
     if changed:
-        notes.append(f"labels were numbered anew: {changed}")
+        told = ", ".join(changed[:_TOLD]) + (", ..." if len(changed) > _TOLD else "")
+        notes.append(f"labels were numbered anew: {told} (all of them: dataset.json)")
     return Written(
         selection, {"label_values": {str(k): v for k, v in new.items()}}, cases,
         words.opening(selection, "nnU-Net v2 raw data set") + _README, tuple(notes),
