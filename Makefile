@@ -5,7 +5,7 @@
 #   make lint     ruff, mypy, import-linter alone
 #   make web      build the page of `mriprep view` (needs Node.js 20 or newer)
 #   make docs     build the documentation's site in docs/_build/html (a broken link is an error)
-#   make bench    the benchmarks' short form (real scans: MRIPREP_TEST_DATA=folder)
+#   make bench    all benchmarks' short forms, into docs/benchmarks.md (real scans: MRIPREP_TEST_DATA=folder)
 #   make clean    remove the environment and what was built
 
 # The first of these that is there and new enough; or name one: make PYTHON=...
@@ -68,8 +68,7 @@ docs: env
 	@echo "open docs/_build/html/index.html"
 
 bench: env
-	$(BIN)/python benchmarks/bias.py --short
-	$(BIN)/python benchmarks/guide_chain.py --short
+	$(BIN)/python benchmarks/all.py --write docs/benchmarks.md
 
 clean:
 	rm -rf web/node_modules src/mriprep/viewer/static docs/_build $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output
