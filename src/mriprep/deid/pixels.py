@@ -60,7 +60,7 @@ def only_voxels(ds: Any) -> npt.NDArray[Any]:
 
 
 def _has_overlay(ds: Any) -> bool:
-    return any(0x6000 <= tag.group <= 0x60FF for tag in ds)
+    return any(0x6000 <= tag.group <= 0x60FF for tag in ds.keys())  # noqa: SIM118 - values stay unread
 
 
 def _without_spare_bits(
@@ -69,6 +69,7 @@ def _without_spare_bits(
     spare = voxels.dtype.itemsize * 8 - stored
     if not spare:
         return voxels
+    clean: npt.NDArray[Any]
     if voxels.dtype.kind == "i":
         clean = np.right_shift(np.left_shift(voxels, spare), spare)
     else:

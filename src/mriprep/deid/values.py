@@ -66,7 +66,7 @@ def shifted(text: str, days: int) -> str | None:
     if not found:
         return None
     try:
-        date = datetime.datetime.strptime(found[1], "%Y%m%d")  # noqa: DTZ007 - of no zone
+        date = datetime.datetime.strptime(found[1], "%Y%m%d")
         return (date - datetime.timedelta(days)).strftime("%Y%m%d") + (found[2] or "")
     except (ValueError, OverflowError):
         return None
