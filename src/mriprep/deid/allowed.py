@@ -131,6 +131,8 @@ PRIVATE: tuple[tuple[str, int, int, str, int], ...] = (
     ("GEMS_ACQU_01", 0x0019, 0xBD, "DS", 1),
     ("GEMS_PARM_01", 0x0043, 0x39, "IS", 4),  # B value first
 )
+#: Private sequences whose items are held to the same lists: Philips' numbers of each frame.
+PRIVATE_SEQUENCES: tuple[tuple[str, int, int], ...] = (("Philips MR Imaging DD 005", 0x2005, 0x0F),)
 #: Siemens keeps what a mosaic needs in a block of its own, of which only numbers are kept.
 CSA = ("SIEMENS CSA HEADER", 0x0029, 0x10)
 

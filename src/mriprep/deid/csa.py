@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import struct
+import warnings
 from typing import Any
 
-#: What the conversion of a mosaic or of diffusion needs, and how Siemens types it.
+#: What the conversion of a mosaic or of diffusion needs, and how Siemens types it. The bandwidth
+#: along the phase is left to (0019,xx28): with it, but without Siemens' protocol, dcm2niix crashes.
 _KEPT = {
     "NumberOfImagesInMosaic": ("US", 6),
     "SliceNormalVector": ("FD", 4),
@@ -15,7 +17,6 @@ _KEPT = {
     "B_value": ("IS", 6),
     "B_matrix": ("FD", 4),
     "DiffusionGradientDirection": ("FD", 4),
-    "BandwidthPerPixelPhaseEncode": ("FD", 4),
     "ProtocolSliceNumber": ("IS", 6),
     "SliceMeasurementDuration": ("DS", 3),
 }
@@ -24,8 +25,9 @@ _MOST_VALUES = 512
 
 def rebuilt(raw: bytes) -> bytes | None:
     """The same numbers in a block of our own; None where there are none, or it is damaged."""
-    from nibabel.nicom import csareader
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel finds its own reader experimental
+        from nibabel.nicom import csareader
     try:
         tags = csareader.read(raw)["tags"]
     except (ValueError, KeyError, IndexError, struct.error, TypeError, OverflowError, OSError,
@@ -41,9 +43,16 @@ def rebuilt(raw: bytes) -> bytes | None:
     parts = [struct.pack("<4s4sII", b"SV10", b"\4\3\2\1", len(kept), 77)]
     for name, numbers in kept.items():
         vr, kind = _KEPT[name]
+        empty = max(0, 6 - len(numbers))  # as Siemens fills its lists
         parts.append(
             struct.pack(
-                "<64si4siiI", name.encode(), len(numbers), vr.encode(), kind, len(numbers), 77
+                "<64si4siiI",
+                name.encode(),
+                len(numbers),
+                vr.encode(),
+                kind,
+                len(numbers) + empty,
+                77,
             )
         )
         for number in numbers:
@@ -52,6 +61,7 @@ def rebuilt(raw: bytes) -> bytes | None:
             size = len(text)
             parts.append(struct.pack("<4i", size, size, 77, size))
             parts.append(text + bytes(-size % 4))
+        parts += [struct.pack("<4i", 0, 0, 205, 0)] * empty
     return b"".join(parts) + bytes(4)
 
 

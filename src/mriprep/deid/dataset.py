@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import csa
-from .allowed import CODES, CSA, PRIVATE, keywords
+from .allowed import CODES, CSA, PRIVATE, PRIVATE_SEQUENCES, keywords
 from .keyed import Keyed
 from .values import cleaned
 
@@ -70,7 +70,7 @@ class Cleaner:
             What tells the person, for the shift of the dates.
         """
         new = self._level(ds, person, 0)
-        private = self._private(ds, new)
+        private = _holds_private(new)
         for keyword in ("StudyDate", "StudyTime", "PatientSex"):  # must be there, may be empty
             if keyword not in new:
                 setattr(new, keyword, "")
@@ -129,11 +129,12 @@ class Cleaner:
                 continue
             same = value == element.value or list(_listed(value)) == list(_listed(element.value))
             (self.tally.kept if same else self.tally.changed)[keyword] += 1
+        self._private(ds, new, person, depth)
         return new
 
-    def _private(self, ds: Any, new: Any) -> bool:
-        """Take over the private elements that are numbers; says whether there were any."""
-        any_kept, kept_tags = False, set()
+    def _private(self, ds: Any, new: Any, person: str, depth: int) -> None:
+        """Take over the private elements that are numbers."""
+        kept_tags = set()
         for creator, group, low, vr, most in PRIVATE:
             found = _private_element(ds, creator, group, low)
             value = None if found is None else _plain_numbers(found, vr, most)
@@ -142,7 +143,15 @@ class Cleaner:
             new.private_block(group, creator, create=True).add_new(low, vr, value)
             self.tally.kept[f"private ({group:04x},xx{low:02x}) of {creator}"] += 1
             kept_tags.add(int(found.tag))
-            any_kept = True
+        for creator, group, low in PRIVATE_SEQUENCES if depth < _DEEPEST else ():
+            found = _private_element(ds, creator, group, low)
+            if found is None or found.VR != "SQ":
+                continue
+            items = [self._level(item, person, depth + 1) for item in found.value]
+            if any(len(item) for item in items):
+                new.private_block(group, creator, create=True).add_new(low, "SQ", items)
+                self.tally.kept[f"private ({group:04x},xx{low:02x}) of {creator}"] += 1
+                kept_tags.add(int(found.tag))
         creator, group, low = CSA
         found = _private_element(ds, creator, group, low)
         block = csa.rebuilt(found.value) if found and isinstance(found.value, bytes) else None
@@ -150,11 +159,13 @@ class Cleaner:
             new.private_block(group, creator, create=True).add_new(low, "OB", block)
             self.tally.changed[f"private ({group:04x},xx{low:02x}) of {creator}: numbers only"] += 1
             kept_tags.add(int(found.tag))
-            any_kept = True
         for tag in ds.keys():  # noqa: SIM118 - iterating would read all values
             if tag.is_private and int(tag) not in kept_tags:
                 self.tally.removed[f"private, group {tag.group:04x}"] += 1
-        return any_kept
+
+
+def _holds_private(ds: Any) -> bool:
+    return any(element.tag.is_private for element in ds.iterall())
 
 
 def _private_element(ds: Any, creator: str, group: int, low: int) -> Any:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 _LOW, _HIGH, _WIDE, _LETTERS = 5, 64, 64, 4
 #: Grey values that are looked at besides the brightest.
 _FREQUENT = 3
+#: How far a letter's grey value is from what is around it, as a share of the picture's range.
+_CONTRAST = 0.25
 
 
 class Unfit(ValueError):
@@ -89,19 +91,29 @@ def has_text(picture: npt.NDArray[Any]) -> bool:
     """
     from scipy import ndimage
 
+    low, high = (float(v) for v in np.percentile(picture, (1, 99.5)))
+    least = _CONTRAST * max(high - low, float(picture.max()) - high, 1.0)
     for value in _drawn(picture):
         mask = picture == value
-        if not 4 * _LETTERS <= mask.sum() <= mask.size // 4:
+        if not 4 * _LETTERS <= mask.sum() <= mask.size // 4 * 3:
+            continue
+        # Soonest: what is right of such pixels differs from them, as it does from ink.
+        beside = picture[:, 1:][mask[:, :-1] & ~mask[:, 1:]]
+        if not beside.size or np.median(np.abs(beside.astype(float) - float(value))) < least:
             continue
         labels, _ = ndimage.label(mask, np.ones((3, 3)))
         areas = np.bincount(labels.ravel())
         letters = []
         for n, box in enumerate(ndimage.find_objects(labels), 1):
             height, width = (s.stop - s.start for s in box)
-            if not (_LOW <= height <= _HIGH and width <= _WIDE):
+            if areas[n] < 6 or not (_LOW <= height <= _HIGH and width <= _WIDE):
                 continue
             # Strokes fill a part of their box; a line or a blot is no letter, but an I may be one.
-            if areas[n] >= 6 and (0.15 <= areas[n] / (height * width) <= 0.8 or width <= 3):
+            if not (0.15 <= areas[n] / (height * width) <= 0.8 or width <= 3):
+                continue
+            around = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
+            ground = picture[around][labels[around] != n]
+            if ground.size and abs(float(np.median(ground)) - float(value)) >= least:
                 letters.append((box[0].start, height, box[1].start, width))
         if _in_a_row(letters):
             return True
