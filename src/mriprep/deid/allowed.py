@@ -111,7 +111,8 @@ CLASSES = frozenset(
     }
 )
 
-#: Private elements that hold numbers and nothing else: creator, group, element, VR, most values.
+#: Private elements that hold numbers and nothing else: creator, group, element, VR, and
+#: how many; at most so many where it is negative.
 #: All are in PS3.15's table of safe private attributes or are needed to read the voxels.
 PRIVATE: tuple[tuple[str, int, int, str, int], ...] = (
     ("SIEMENS MR HEADER", 0x0019, 0x0A, "US", 1),  # NumberOfImagesInMosaic
@@ -119,7 +120,7 @@ PRIVATE: tuple[tuple[str, int, int, str, int], ...] = (
     ("SIEMENS MR HEADER", 0x0019, 0x0E, "FD", 3),  # DiffusionGradientDirection
     ("SIEMENS MR HEADER", 0x0019, 0x27, "FD", 6),  # B_matrix
     ("SIEMENS MR HEADER", 0x0019, 0x28, "FD", 1),  # BandwidthPerPixelPhaseEncode
-    ("SIEMENS MR HEADER", 0x0019, 0x29, "FD", 512),  # MosaicRefAcqTimes
+    ("SIEMENS MR HEADER", 0x0019, 0x29, "FD", -512),  # MosaicRefAcqTimes
     ("Philips Imaging DD 001", 0x2001, 0x03, "FL", 1),  # Diffusion B-Factor
     ("Philips MR Imaging DD 001", 0x2005, 0x0D, "FL", 1),  # Scale Intercept
     ("Philips MR Imaging DD 001", 0x2005, 0x0E, "FL", 1),  # Scale Slope
@@ -129,7 +130,7 @@ PRIVATE: tuple[tuple[str, int, int, str, int], ...] = (
     ("GEMS_ACQU_01", 0x0019, 0xBB, "DS", 1),  # Diffusion direction
     ("GEMS_ACQU_01", 0x0019, 0xBC, "DS", 1),
     ("GEMS_ACQU_01", 0x0019, 0xBD, "DS", 1),
-    ("GEMS_PARM_01", 0x0043, 0x39, "IS", 4),  # B value first
+    ("GEMS_PARM_01", 0x0043, 0x39, "IS", -4),  # B value first
 )
 #: Private sequences whose items are held to the same lists: Philips' numbers of each frame.
 PRIVATE_SEQUENCES: tuple[tuple[str, int, int], ...] = (("Philips MR Imaging DD 005", 0x2005, 0x0F),)

@@ -7,8 +7,7 @@ import struct
 import warnings
 from typing import Any
 
-#: What the conversion of a mosaic or of diffusion needs, and how Siemens types it. The bandwidth
-#: along the phase is left to (0019,xx28): with it, but without Siemens' protocol, dcm2niix crashes.
+#: What the conversion of a mosaic or of diffusion needs, and how Siemens types it.
 _KEPT = {
     "NumberOfImagesInMosaic": ("US", 6),
     "SliceNormalVector": ("FD", 4),
@@ -17,6 +16,7 @@ _KEPT = {
     "B_value": ("IS", 6),
     "B_matrix": ("FD", 4),
     "DiffusionGradientDirection": ("FD", 4),
+    "BandwidthPerPixelPhaseEncode": ("FD", 4),
     "ProtocolSliceNumber": ("IS", 6),
     "SliceMeasurementDuration": ("DS", 3),
 }

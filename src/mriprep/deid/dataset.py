@@ -10,7 +10,7 @@ from typing import Any
 from . import csa
 from .allowed import CODES, CSA, PRIVATE, PRIVATE_SEQUENCES, keywords
 from .keyed import Keyed
-from .values import cleaned
+from .values import cleaned, plausible
 
 #: Deeper than this nothing is followed.
 _DEEPEST = 12
@@ -191,7 +191,10 @@ def _plain_numbers(element: Any, vr: str, most: int) -> Any:
         elif element.VR not in (vr, "UN"):
             return None
         told = [float(v) for v in _listed(value)]
-        if not told or len(told) > most or not np.isfinite(told).all():
+        many = abs(most)
+        if not told or len(told) > many or (most > 0 and len(told) != many):
+            return None
+        if not all(plausible(v) for v in told) or (vr == "FD" and most == 3 and max(told) > 1):
             return None
         new = [int(v) for v in told] if vr in ("US", "IS") else told
         if vr == "DS":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Collection
@@ -128,9 +129,23 @@ def _said(ds: Any) -> bytes:
     for element in ds.iterall():
         if element.VR in ("SQ", "UI"):
             continue
-        value = element.value
-        parts.append(value if isinstance(value, bytes) else str(value).encode())
+        parts.append(_as_stored(element))
     return b"\n".join(parts)
+
+
+_STORED = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "AT": "I"}
+
+
+def _as_stored(element: Any) -> bytes:
+    """A value as its bytes in a file: letters can be read as numbers, and then are still there."""
+    value = element.value
+    if isinstance(value, bytes):
+        return value
+    kind = _STORED.get(element.VR)
+    if kind is None or value is None:
+        return str(value).encode()
+    told = list(value) if element.VM > 1 else [value]
+    return struct.pack(f"<{len(told)}{kind}", *told)
 
 
 def _refuse_named(data: bytes, words: Collection[str]) -> None:

@@ -13,6 +13,8 @@ _LOW, _HIGH, _WIDE, _LETTERS = 5, 64, 64, 4
 _FREQUENT = 3
 #: How far a letter's grey value is from what is around it, as a share of the picture's range.
 _CONTRAST = 0.25
+#: Pictures of fewer grey values than this are noise.
+_DARK = 8
 
 
 class Unfit(ValueError):
@@ -91,6 +93,9 @@ def has_text(picture: npt.NDArray[Any]) -> bool:
     """
     from scipy import ndimage
 
+    span = float(picture.max()) - float(picture.min())
+    if 1 < span < _DARK:
+        return False  # the edge of a head, where noise has a handful of grey values
     low, high = (float(v) for v in np.percentile(picture, (1, 99.5)))
     least = _CONTRAST * max(high - low, float(picture.max()) - high, 1.0)
     for value in _drawn(picture):

@@ -51,6 +51,11 @@ def cleaned(
     return None
 
 
+def plausible(number: float) -> bool:
+    """Whether a number is one that scanners write: eight letters, read as one, are not."""
+    return number == 0 or (math.isfinite(number) and 1e-12 <= abs(number) <= 1e12)
+
+
 def uid(value: Any, keyed: Keyed) -> Any:
     """A UID of the standard as it is, any other replaced."""
     from pydicom.uid import UID_dictionary
@@ -90,7 +95,7 @@ def _numbers(value: Any, vr: str) -> Any:
         return None
     for number in told:
         if vr in ("DS", "FL", "FD"):
-            if not isinstance(float(number), float) or not math.isfinite(float(number)):
+            if not plausible(float(number)):
                 return None
         elif int(number) != number:
             return None
