@@ -29,7 +29,7 @@ _ALWAYS: Mapping[str, str] = MappingProxyType(
             PercentPhaseFieldOfView AcquisitionMatrix ReconstructionDiameter
             InPlanePhaseEncodingDirection BodyPartExamined Laterality FrameLaterality
             PixelMeasuresSequence PlanePositionSequence PlaneOrientationSequence
-            FrameAnatomySequence MRFOVGeometrySequence InPlanePhaseEncodingPolarity
+            FrameAnatomySequence MRFOVGeometrySequence
             MRAcquisitionFrequencyEncodingSteps MRAcquisitionPhaseEncodingStepsInPlane
             MRAcquisitionPhaseEncodingStepsOutOfPlane""",
         "order of the images": """

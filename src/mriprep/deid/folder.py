@@ -127,7 +127,8 @@ def deidentify(
         part.mkdir(parents=True)
         found = gather(unpacked.folder if unpacked else root)
         given = {w for n in names for w in known.words_in(n)}
-        work = Work(keyed, options, known.telling(found.words | given), part)
+        people = frozenset(found.words | given)
+        work = Work(keyed, options, people, known.telling(people), part)
         work.held += found.held
         for series in found.series.values():
             write_series(work, found, series)

@@ -31,6 +31,7 @@ class Work:
     keyed: Keyed
     options: frozenset[str]
     known: Collection[str]
+    telling: Collection[str]
     out: Path
     written: dict[PurePosixPath, PurePosixPath] = field(default_factory=dict, repr=False)
     held: list[Held] = field(default_factory=list)
@@ -60,7 +61,9 @@ def write_series(work: Work, found: Gathered, series: Series) -> None:
     for _, path in series.files:
         name = f"{len(written) + 1:05d}.dcm"
         try:
-            _write_image(cleaner, found.root / path, folder / name, subject, series.person)
+            _write_image(
+                cleaner, found.root / path, folder / name, subject, series.person, work.telling
+            )
         except _Text:
             shutil.rmtree(folder)
             why = "there seems to be text in the pixels of this series"
@@ -85,7 +88,14 @@ class _Text(Exception):
     """A picture with text in it."""
 
 
-def _write_image(cleaner: Cleaner, source: Path, target: Path, subject: str, person: str) -> None:
+def _write_image(
+    cleaner: Cleaner,
+    source: Path,
+    target: Path,
+    subject: str,
+    person: str,
+    telling: Collection[str],
+) -> None:
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -100,7 +110,7 @@ def _write_image(cleaner: Cleaner, source: Path, target: Path, subject: str, per
                 raise _Text
             counted, cleaner = cleaner, Cleaner(cleaner.keyed, cleaner.options, cleaner.known)
             new = cleaner.clean(ds, subject, person)
-            _refuse_named(_said(new), cleaner.known)
+            _refuse_named(_said(new), telling)
             new.file_meta = FileMetaDataset()
             new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             new.add_new("PixelData", "OB" if voxels.dtype.itemsize == 1 else "OW", _even(voxels))
@@ -164,13 +174,13 @@ def write_other(work: Work, found: Gathered, kind: Kind, path: PurePosixPath) ->
         if new in work.written:
             raise Unfit("another file of the same meaning was written already")
         if kind == "nifti":
-            _refuse_named(nifti.copy(source, target), work.known)
+            _refuse_named(nifti.copy(source, target), work.telling)
         elif kind == "json":
             data, stayed, removed = sidecar.clean_json(
                 source.read_bytes(), work.options, work.known
             )
             text = json.dumps(data, indent=2) + "\n"
-            _refuse_named(text.encode(), work.known)
+            _refuse_named(text.encode(), work.telling)
             target.write_text(text, "utf-8")
         else:
             target.write_text(sidecar.clean_gradients(source.read_bytes()), "utf-8")

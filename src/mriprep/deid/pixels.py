@@ -127,11 +127,15 @@ def has_text(picture: npt.NDArray[Any]) -> bool:
 
 def _drawn(picture: npt.NDArray[Any]) -> list[Any]:
     """Grey values in which text may be drawn: the ends, and those that are oddly frequent."""
+    from scipy import ndimage
+
     values, counts = np.unique(picture, return_counts=True)
     if len(values) < 2:
         return []
     low = values[0]
-    frequent = values[np.argsort(counts, kind="stable")[::-1]]
+    # Of tissue and noise, neighbouring grey values are about as frequent; of ink, one is.
+    excess = counts - ndimage.median_filter(counts, 15)
+    frequent = values[np.argsort(excess, kind="stable")[::-1]]
     chosen = [values[-1], *[v for v in frequent[: _FREQUENT + 1] if v != low][:_FREQUENT], low]
     return list(dict.fromkeys(chosen))
 

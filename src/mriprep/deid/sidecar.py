@@ -18,61 +18,20 @@ from .values import cleaned
 
 #: Keys of BIDS and of dcm2niix beside those that are DICOM's own.
 _BIDS = frozenset(
-    [
-        "BIDSVersion",
-        "DatasetType",
-        "ConversionSoftware",
-        "PhaseEncodingDirection",
-        "SliceEncodingDirection",
-        "SliceTiming",
-        "EffectiveEchoSpacing",
-        "TotalReadoutTime",
-        "EstimatedEffectiveEchoSpacing",
-        "EstimatedTotalReadoutTime",
-        "DwellTime",
-        "PartialFourier",
-        "ReconMatrixPE",
-        "BaseResolution",
-        "AcquisitionMatrixPE",
-        "PhaseResolution",
-        "ShimSetting",
-        "TxRefAmp",
-        "RefLinesPE",
-        "PhaseOversampling",
-        "ParallelReductionFactorInPlane",
-        "BandwidthPerPixelPhaseEncode",
-        "PhaseEncodingAxis",
-        "ImageOrientationPatientDICOM",
-        "EchoTime1",
-        "EchoTime2",
-        "EchoNumber",
-        "RepetitionTimeExcitation",
-        "RepetitionTimePreparation",
-        "MultibandAccelerationFactor",
-        "NumberOfVolumesDiscardedByScanner",
-        "DelayTime",
-        "VolumeTiming",
-        "SkullStripped",
-        "MTState",
-        "SpoilingState",
-        "ArterialSpinLabelingType",
-        "PostLabelingDelay",
-        "LabelingDuration",
-        "BackgroundSuppression",
-        "M0Type",
-        "NonlinearGradientCorrection",
-        "RawImage",
-        "InversionTime",
-        "FlipAngle",
-        "WaterFatShift",
-        "PhilipsRescaleSlope",
-        "PhilipsRescaleIntercept",
-        "PhilipsScaleSlope",
-        "UsePhilipsFloatNotDisplayScaling",
-        "TaskName",
-        "Units",
-        "CoilCombinationMethod",
-    ]
+    """
+    BIDSVersion DatasetType ConversionSoftware PhaseEncodingDirection SliceEncodingDirection
+    SliceTiming EffectiveEchoSpacing TotalReadoutTime EstimatedEffectiveEchoSpacing
+    EstimatedTotalReadoutTime DwellTime PartialFourier ReconMatrixPE BaseResolution
+    AcquisitionMatrixPE PhaseResolution ShimSetting TxRefAmp RefLinesPE PhaseOversampling
+    ParallelReductionFactorInPlane BandwidthPerPixelPhaseEncode PhaseEncodingAxis
+    ImageOrientationPatientDICOM EchoTime1 EchoTime2 EchoNumber RepetitionTimeExcitation
+    RepetitionTimePreparation MultibandAccelerationFactor NumberOfVolumesDiscardedByScanner
+    DelayTime VolumeTiming SkullStripped MTState SpoilingState ArterialSpinLabelingType
+    PostLabelingDelay LabelingDuration BackgroundSuppression M0Type
+    NonlinearGradientCorrection RawImage InversionTime FlipAngle WaterFatShift
+    PhilipsRescaleSlope PhilipsRescaleIntercept PhilipsScaleSlope
+    UsePhilipsFloatNotDisplayScaling TaskName Units CoilCombinationMethod
+    """.split()  # noqa: SIM905 - too many for quotes
 )
 _WORDS = {
     "ConversionSoftware": r"dcm2niix|dicom2nifti|heudiconv",
