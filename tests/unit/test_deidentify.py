@@ -266,6 +266,12 @@ def test_series_that_may_show_text_are_held_back_whole(exam, tmp_path, spoil, wh
     assert {h.path.parts[0] for h in done.held} == {"bad"}
 
 
+def test_a_tiny_number_of_a_direction_stays(exam, tmp_path):
+    change(exam, ImageOrientationPatient=[-1, 0, 2.05e-17, 0, -1, 0])
+    first = datasets(mp.deidentify(exam, tmp_path / "o"))[0]
+    assert first.ImageOrientationPatient[2] == 2.05e-17
+
+
 def test_pixels_hold_nothing_but_voxels(exam, tmp_path):
     for n, file in enumerate(sorted(exam.iterdir())):
         ds = pydicom.dcmread(file)

@@ -16,7 +16,6 @@ _KEPT = {
     "B_value": ("IS", 6),
     "B_matrix": ("FD", 4),
     "DiffusionGradientDirection": ("FD", 4),
-    "BandwidthPerPixelPhaseEncode": ("FD", 4),
     "ProtocolSliceNumber": ("IS", 6),
     "SliceMeasurementDuration": ("DS", 3),
 }

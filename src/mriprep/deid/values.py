@@ -53,7 +53,7 @@ def cleaned(
 
 def plausible(number: float) -> bool:
     """Whether a number is one that scanners write: eight letters, read as one, are not."""
-    return number == 0 or (math.isfinite(number) and 1e-12 <= abs(number) <= 1e12)
+    return number == 0 or (math.isfinite(number) and 1e-25 <= abs(number) <= 1e12)
 
 
 def uid(value: Any, keyed: Keyed) -> Any:
@@ -95,7 +95,8 @@ def _numbers(value: Any, vr: str) -> Any:
         return None
     for number in told:
         if vr in ("DS", "FL", "FD"):
-            if not plausible(float(number)):
+            # Decimal strings are digits already; directions hold tiny ones, as 1e-17.
+            if not (math.isfinite(float(number)) if vr == "DS" else plausible(float(number))):
                 return None
         elif int(number) != number:
             return None
