@@ -44,6 +44,7 @@ from .intake import read, read_case
 _LATER = {
     **dict.fromkeys(("State", "fit", "read_state"), "mriprep.fitting"),
     "check_leaks": "mriprep.export.leaks",
+    "deidentify": "mriprep.deid.folder",
     "freeze": "mriprep.freezing",
     "split": "mriprep.export.splitting",
     "verify": "mriprep.verifying",

@@ -30,6 +30,7 @@ _DATA_SETS = {
     "split": "mriprep.cli.split:split",
     "check-leaks": "mriprep.cli.check_leaks:check_leaks",
     "export": "mriprep.cli.export:export",
+    "deidentify": "mriprep.cli.deidentify:deidentify",
     "freeze": "mriprep.cli.freeze:freeze",
     "verify": "mriprep.cli.verify:verify",
 }

@@ -1,0 +1,1 @@
+"""De-identification: only what is known to be harmless is kept, everything else is left out."""
