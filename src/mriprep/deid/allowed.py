@@ -113,7 +113,6 @@ CLASSES = frozenset(
 
 #: Private elements that hold numbers and nothing else: creator, group, element, VR, and
 #: how many; at most so many where it is negative.
-#: All are in PS3.15's table of safe private attributes or are needed to read the voxels.
 PRIVATE: tuple[tuple[str, int, int, str, int], ...] = (
     ("SIEMENS MR HEADER", 0x0019, 0x0A, "US", 1),  # NumberOfImagesInMosaic
     ("SIEMENS MR HEADER", 0x0019, 0x0C, "IS", 1),  # B_value
