@@ -23,6 +23,9 @@ Probability = Annotated[Volume, Role.PROBABILITY]
 #: Labels that a step finds: a slot of their own, beside the labels that came with the scan.
 Tissues = Annotated[Volume, "tissues"]
 
+#: Of a head, what is no longer to be seen: a mask that `deface` hands on.
+Face = Annotated[Volume, "face"]
+
 #: An image to go by, which no recipe fills in.
 Reference = Annotated[Volume, "reference"]
 
