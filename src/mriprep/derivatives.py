@@ -10,7 +10,7 @@ from typing import Any
 
 from .core import Role, Transform, Volume
 from .record import FITTED, public
-from .run import CARRIED, FOUND, Outcome
+from .run import CARRIED, FACE, FOUND, Outcome
 from .run_record import grids_of, record, sidecar_path, volume_facts
 
 BIDS_VERSION = "1.10.0"
@@ -174,6 +174,14 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
                     "Type": "Brain" if what == "brain" else "ROI",
                     **common,
                 },
+            )
+        )
+    if FACE in outcome.state and not follows:
+        found.append(
+            (
+                f"{name}{space}_desc-face_mask.nii.gz",
+                outcome.state[FACE],
+                {"Description": "face and ears, removed", "Type": "Face", **common},
             )
         )
     for slot, volume in outcome.state.items():

@@ -38,6 +38,9 @@ Progress = Callable[[str, int, float], None]
 #: Slots of what came with a scan and only goes where it goes begin with this; their names follow.
 CARRIED = "with:"
 
+#: What `deface` removed from the image, a mask that goes where the image goes.
+FACE = "face"
+
 #: What a step finds in the image beside its mask, and goes where the image goes from there on.
 FOUND = ("tissues", "tissue_csf", "tissue_gm", "tissue_wm")
 
@@ -184,7 +187,7 @@ def bring_companions(state: dict[str, Any]) -> None:
 
 def _companions(state: Mapping[str, Any]) -> list[str]:
     """The slots of the volumes that geometry steps carry along with the image."""
-    goes_along = ("mask", "labels", *FOUND)
+    goes_along = ("mask", "labels", FACE, *FOUND)
     return [slot for slot in state if slot in goes_along or slot.startswith(CARRIED)]
 
 
@@ -206,6 +209,9 @@ def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> S
     if isinstance(pulled, Transform):
         point = pulled.inverse()(point)
     overlay = _overlay(step, outcome)
+    shot_after = snapshot.take(after, point, mask=_mask_of(state), overlay=overlay)
+    if FACE in kept:  # reports are shared: what was removed is not shown in them
+        shot_before = shot_after
     engine, version = _engine(step, expected, kept)
     words = {**expected.parameters, **_words(step, state), "engine": engine}
     return StepRecord(
@@ -226,7 +232,7 @@ def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> S
         citations=tuple(c for c in step.citations if c.counts(engine, words.get("method"))),
         snapshots={
             "before": shot_before,
-            "after": snapshot.take(after, point, mask=_mask_of(state), overlay=overlay),
+            "after": shot_after,
         },
         pulled=pulled if isinstance(pulled, Transform) else None,
     )
@@ -249,12 +255,17 @@ def _here(state: Mapping[str, Any], slot: str) -> Any:
     return _follow(held, None, image.grid, {})
 
 
+def on_image(state: Mapping[str, Any], slot: str) -> Any:
+    """What a slot holds, on the image's grid; None where it holds nothing."""
+    return _here(state, slot) if slot in state else None
+
+
 def _store(entry: Entry, outcome: Outcome, result: Any, kept: Mapping[str, Any]) -> None:
     step, state = entry.step, outcome.state
     for name, product in kept.items():
-        if name in ("mask", "labels", *FOUND):
+        if name in ("mask", "labels", FACE, *FOUND):
             state[name] = product
-        if isinstance(product, Volume) and name not in ("mask", "labels"):
+        if isinstance(product, Volume) and name not in ("mask", "labels", FACE):
             outcome.kept[name] = product
     if step.each:
         through = _arguments(entry, state).get("to")

@@ -24,6 +24,7 @@ from .entries import Entry, SessionPart
 from .recipe import Recipe
 from .record import Failure, StepRecord
 from .run import CARRIED, Outcome, Progress, bring_companions, do_step, listening, same_place
+from .session_face import SharedFace
 from .session_plan import Task
 
 #: Volumes that came with the scans: by contrast, then ``mask``, ``labels`` or a name of their own.
@@ -215,6 +216,7 @@ class _Session:
         self.others = [o for c, o in done.outcomes.items() if c != done.reference]
         #: What registrations are estimated on, where that is not the image itself.
         self.copies: dict[str, Volume] = {}
+        self.face = SharedFace(done.reference, done.outcomes)
 
     def do(self, task: Task) -> None:
         """Do one thing to one contrast."""
@@ -285,6 +287,8 @@ class _Session:
     def _step(self, task: Task, outcome: Outcome) -> StepRecord:
         """A step of the recipe; what it finds in the reference is handed to the others."""
         state, entry = outcome.state, task.entry
+        if entry.step.name == "deface":
+            entry = self.face.entry(entry, task.contrast)
         if outcome is not self.main:
             return do_step(entry, outcome, task.expected)
         mask = state.get("mask")

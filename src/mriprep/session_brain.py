@@ -34,7 +34,7 @@ def best(entry: Entry, reference: str, contrasts: Container[str]) -> str:
     """
     if reference in _BEST:
         return reference
-    engine = entry.parameters["engine"]
+    engine = entry.parameters.get("engine", "auto")
     if engine != "auto":
         known = engines.describe("brain", engine).contrasts
         if not known or reference in known:

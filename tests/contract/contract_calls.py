@@ -41,7 +41,7 @@ _HEADS = ("brain", "registration")
 
 def knows_heads_only(step: Step) -> bool:
     """Whether a step means nothing to anything but a head."""
-    return step.kind in _HEADS or step.makes == "tissues"
+    return step.kind in _HEADS or step.makes == "tissues" or step.name == "deface"
 
 
 STEPS = declare.names()

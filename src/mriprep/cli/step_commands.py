@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import click
+import numpy as np
 
 from mriprep.core import Case, Doubt, InputError, MriprepError, RecipeError, Role, Transform, Volume
 from mriprep.core.errors import nearest
@@ -62,6 +63,19 @@ def command_of(step: Step) -> click.Command:
                 help="Write what each voxel holds here too: label-CSF_probseg.nii.gz, GM, WM.",
             )
         )
+    if step.name == "deface":
+        params += [
+            click.Option(
+                ["--face-mask"], type=_FILE, help="Write what was removed here too, a mask."
+            ),
+            click.Option(
+                ["--picture"],
+                type=_FILE,
+                metavar="FILE.png",
+                help="Write a picture of the head's surface before and after. It shows the face:"
+                " for your eyes alone.",
+            ),
+        ]
     return click.Command(
         step.name,
         callback=lambda **given: _run(step, **given),
@@ -190,7 +204,7 @@ def _is_number(text: str) -> bool:
 def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     """Read, do, write."""
     checked = _checked(step, values_of(given, step.parameters))
-    _check_output(step, output_path)
+    _check_output(step, output_path, given.get("picture"))
     inputs = [input_path, *(v for k, v in given.items() if k.startswith("input_") and v)]
     _spare_inputs(output_path, inputs)
     arguments: dict[str, Any] = {step.inputs[0].name: _main_input(step, input_path, given)}
@@ -215,6 +229,12 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         written.append(write(kept["bias_field"], given["field"]))
     if given.get("probabilities") is not None:
         written += _probabilities(kept, given["probabilities"])
+    if given.get("face_mask") is not None:
+        from mriprep.api import write
+
+        written.append(write(kept["face"], given["face_mask"]))
+    if given.get("picture") is not None:
+        written.append(_picture(arguments["image"], result, facts, given["picture"]))
     from mriprep.run_record import step_record
 
     about = {"seconds": round(seconds, 3), "warnings": said, "facts": facts}
@@ -232,6 +252,15 @@ def _probabilities(kept: Mapping[str, Any], folder: Path) -> list[Path]:
 
     found = {n.removeprefix("tissue_").upper(): v for n, v in kept.items() if isinstance(v, Volume)}
     return [write(v, folder / f"label-{name}_probseg.nii.gz") for name, v in found.items()]
+
+
+def _picture(before: Volume, after: Volume, facts: Mapping[str, Any], path: Path) -> Path:
+    """The head's surface before and after its face was removed."""
+    from mriprep.qc import faces
+
+    pose = facts.get("defaced", {}).get("template_to_scan_ras_mm")
+    click.echo("note: the picture shows the face; keep it where the scan is kept", err=True)
+    return faces.picture(before, after, path, None if pose is None else np.asarray(pose))
 
 
 def _shown_at_work(
@@ -281,7 +310,9 @@ def _in_words(name: str, product: Any) -> str:
             from mriprep.qc.words import brain
 
             return brain(product)
-        return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in product.items())
+        return ", ".join(
+            f"{k.replace('_', ' ')} {v}" for k, v in product.items() if not isinstance(v, list)
+        )
     return str(product)
 
 
@@ -291,13 +322,17 @@ def _module(step: Step) -> Any:
     return importlib.import_module(f"mriprep.steps.{step.name}")
 
 
-def _check_output(step: Step, path: Path) -> None:
+def _check_output(step: Step, path: Path, picture: Path | None = None) -> None:
     """Refuse what could not be written before anything is computed."""
     if step.makes == "transform" and path.suffix not in _TRANSFORM_ENDINGS:
         raise InputError(
             f"a transform cannot be written as '{path.name}'",
             hint=f"{step.name} makes a transform: give a name that ends on"
             f" {', '.join(_TRANSFORM_ENDINGS)}; `mriprep resample --to` takes it from there",
+        )
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise InputError(
+            f"a picture cannot be written as '{picture.name}'", hint="give a name that ends on .png"
         )
     if step.makes not in ("transform", "slices"):
         from mriprep.io.sniff import WRITABLE, extension
@@ -355,7 +390,8 @@ def _other_input(wanted: Input, value: str, given: Mapping[str, Any]) -> Any:
         from mriprep.api import read_transform
 
         return read_transform(path)
-    role = wanted.slot if wanted.slot in ("mask", "labels", "probability") else "image"
+    role = "mask" if wanted.slot == "face" else wanted.slot
+    role = role if role in ("mask", "labels", "probability") else "image"
     try:
         return _image(path, role)
     except MriprepError as error:

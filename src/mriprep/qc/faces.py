@@ -69,7 +69,9 @@ def solid(values: Floats, threshold: float) -> Bools:
     return np.asarray(labels == 1 + np.argmax(np.bincount(labels.ravel())[1:]))
 
 
-def render(head: Volume, threshold: float | None = None, turn: float = 0.0) -> npt.NDArray[np.uint8]:
+def render(
+    head: Volume, threshold: float | None = None, turn: float = 0.0
+) -> npt.NDArray[np.uint8]:
     """A picture of a head's surface, seen from the front and lit from above.
 
     Parameters
@@ -122,12 +124,12 @@ def picture(before: Volume, after: Volume, path: Path, pose: FloatArray | None =
     """
     from PIL import Image
 
-    from mriprep.io.atomic import replacing
+    from mriprep.io.atomic import atomic_path
 
     heads = [upright(v, pose) for v in (before, after)]
     threshold = level(heads[0].floats())
     rows = [np.hstack([render(h, threshold, turn) for turn in (0.0, 45.0, 90.0)]) for h in heads]
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         Image.fromarray(np.vstack(rows)).save(temporary, format="PNG")
     return path
 

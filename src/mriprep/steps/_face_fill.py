@@ -52,7 +52,9 @@ def blur(image: Volume, gone: Bools, fwhm: float) -> npt.NDArray[Any]:
         part, [(f, f + (-n) % f) for f, n in zip(blocks, part.shape, strict=True)], mode="edge"
     )
     means = block_means(np.ascontiguousarray(padded), blocks)
-    widths = [fwhm / np.sqrt(8 * np.log(2)) / (s * f) for s, f in zip(image.spacing, blocks, strict=True)]
+    widths = [
+        fwhm / np.sqrt(8 * np.log(2)) / (s * f) for s, f in zip(image.spacing, blocks, strict=True)
+    ]
     means = ndimage.gaussian_filter(means, widths, mode="nearest")
     matrix = np.zeros((3, 4))
     for axis, f in enumerate(blocks):

@@ -32,7 +32,7 @@ _BROWS = 6.0
 #: brain, where skull and scalp take about 14 mm.
 _SIDE = 62.0
 _EARS_Y, _EARS_Z = (-64.0, 12.0), (-92.0, 2.0)
-_FROM_BRAIN = 11.0
+_FROM_BRAIN = 9.0
 #: What stands for "far" from the template's brain, mm.
 _FAR = 40.0
 #: So many slices are worked on at once.

@@ -51,7 +51,7 @@ def deface(
     method: Method = "blank",
     ears: bool = True,
     margin: Annotated[float, Ge(1), Le(30), Unit("mm")] = 5.0,
-    fwhm: Annotated[float, Ge(10), Le(60), Unit("mm")] = 24.0,
+    fwhm: Annotated[float, Ge(20), Le(100), Unit("mm")] = 60.0,
     contrast: str | None = None,
 ) -> Image:
     """Remove face and ears, and nothing of the brain.
@@ -116,7 +116,7 @@ def deface(
             )
     stripped, where = find(image, mask, contrast, values)
     if stripped or where is None:
-        return _as_it_is(image)
+        return as_it_is(image)
     return remove(image, where, method=method, ears=ears, margin=margin, fwhm=fwhm)
 
 
@@ -175,8 +175,18 @@ def remove(
         )
     else:
         state = "found"
-    return _done(image, gone, np.asarray(brain), method, fwhm, face_was=state, ears=ears,
-                 registration_score=round(where.score, 3), **_of_brain(where))  # fmt: skip
+    return _done(
+        image,
+        gone,
+        np.asarray(brain),
+        method,
+        fwhm,
+        face_was=state,
+        ears=ears,
+        registration_score=round(where.score, 3),
+        **({"brain_by": where.facts["engine"]} if "engine" in where.facts else {}),
+        template_to_scan_ras_mm=where.pose.round(6).tolist(),
+    )
 
 
 def _checked(image: Volume) -> npt.NDArray[np.float32]:
@@ -202,9 +212,7 @@ def _checked(image: Volume) -> npt.NDArray[np.float32]:
     return values
 
 
-def _by_mask(
-    image: Volume, mask: Volume | None, face: Volume, method: str, fwhm: float
-) -> Volume:
+def _by_mask(image: Volume, mask: Volume | None, face: Volume, method: str, fwhm: float) -> Volume:
     """Remove what a mask says."""
     if face.role is not Role.MASK:
         raise InputError(
@@ -247,7 +255,8 @@ def _done(
     return image.replace(data)
 
 
-def _as_it_is(image: Volume) -> Volume:
+def as_it_is(image: Volume) -> Volume:
+    """The image itself, where it shows no face; says so."""
     _say(
         "deface: the scan shows a brain without its skull: there is no face to remove, and it is given"
         " back as it is"
@@ -257,10 +266,6 @@ def _as_it_is(image: Volume) -> Volume:
         defaced={"face_was": "none: a brain without skull", "removed_ml": 0.0},
     )
     return image
-
-
-def _of_brain(where: Place) -> dict[str, Any]:
-    return {"brain_by": where.facts["engine"]} if "engine" in where.facts else {}
 
 
 def _doubts(where: Place) -> None:
