@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import click
-import numpy as np
 
 from mriprep.core import Case, Doubt, InputError, MriprepError, RecipeError, Role, Transform, Volume
 from mriprep.core.errors import nearest
 from mriprep.declare import Input, Parameter, Step, keeping
 
+from . import deface_command
 from .telling import doubted, told
 
 _FILE = click.Path(path_type=Path)
@@ -64,18 +64,7 @@ def command_of(step: Step) -> click.Command:
             )
         )
     if step.name == "deface":
-        params += [
-            click.Option(
-                ["--face-mask"], type=_FILE, help="Write what was removed here too, a mask."
-            ),
-            click.Option(
-                ["--picture"],
-                type=_FILE,
-                metavar="FILE.png",
-                help="Write a picture of the head's surface before and after. It shows the face:"
-                " for your eyes alone.",
-            ),
-        ]
+        params += deface_command.options()
     return click.Command(
         step.name,
         callback=lambda **given: _run(step, **given),
@@ -207,7 +196,9 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     _check_output(step, output_path, given.get("picture"))
     inputs = [input_path, *(v for k, v in given.items() if k.startswith("input_") and v)]
     _spare_inputs(output_path, inputs)
-    arguments: dict[str, Any] = {step.inputs[0].name: _main_input(step, input_path, given)}
+    arguments: dict[str, Any] = {
+        step.inputs[0].name: _main_input(step, input_path, {**given, "output_path": output_path})
+    }
     for wanted in step.inputs[1:]:
         value = given.get(f"input_{wanted.name}")
         if value is not None:
@@ -219,7 +210,11 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         result = getattr(_module(step), step.name)(**{**arguments, **checked})
     seconds = time.perf_counter() - began
     told(said)
-    written = _write(step, result, output_path, checked)
+    whole = step.name == "deface" and deface_command.whole(input_path, output_path, given["volume"])
+    if whole:
+        written, result = deface_command.write_whole(input_path, output_path, kept["face"], checked)
+    else:
+        written = _write(step, result, output_path, checked)
     facts = {k: v for k, v in kept.items() if not isinstance(v, Volume)}
     for name, product in facts.items():
         click.echo(f"{name.replace('_', ' ')}: {_in_words(name, product)}", err=True)
@@ -229,12 +224,8 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
         written.append(write(kept["bias_field"], given["field"]))
     if given.get("probabilities") is not None:
         written += _probabilities(kept, given["probabilities"])
-    if given.get("face_mask") is not None:
-        from mriprep.api import write
-
-        written.append(write(kept["face"], given["face_mask"]))
-    if given.get("picture") is not None:
-        written.append(_picture(arguments["image"], result, facts, given["picture"]))
+    if step.name == "deface":
+        written += deface_command.extras(arguments["image"], result, kept, given)
     from mriprep.run_record import step_record
 
     about = {"seconds": round(seconds, 3), "warnings": said, "facts": facts}
@@ -252,15 +243,6 @@ def _probabilities(kept: Mapping[str, Any], folder: Path) -> list[Path]:
 
     found = {n.removeprefix("tissue_").upper(): v for n, v in kept.items() if isinstance(v, Volume)}
     return [write(v, folder / f"label-{name}_probseg.nii.gz") for name, v in found.items()]
-
-
-def _picture(before: Volume, after: Volume, facts: Mapping[str, Any], path: Path) -> Path:
-    """The head's surface before and after its face was removed."""
-    from mriprep.qc import faces
-
-    pose = facts.get("defaced", {}).get("template_to_scan_ras_mm")
-    click.echo("note: the picture shows the face; keep it where the scan is kept", err=True)
-    return faces.picture(before, after, path, None if pose is None else np.asarray(pose))
 
 
 def _shown_at_work(
@@ -358,9 +340,10 @@ def _main_input(step: Step, path: Path, given: Mapping[str, Any]) -> Any:
     if step.inputs[0].slot == "source":
         return path
     role = given.get("role") or "image"
-    found = _image(
-        path, "image" if role == "auto" else role, given.get("volume"), given.get("series")
-    )
+    volume = given.get("volume")
+    if step.name == "deface" and deface_command.whole(path, given["output_path"], volume):
+        volume = deface_command.looked_at(path)
+    found = _image(path, "image" if role == "auto" else role, volume, given.get("series"))
     return _as_it_looks(found, path) if role == "auto" else found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -157,6 +158,32 @@ def _layout(fields: dict[str, tuple[str, int]], size: int, *, big: bool) -> np.d
             "itemsize": size,
         }
     )
+
+
+#: Free texts of a header, where names of people are found: (first byte, one past the last).
+_TEXTS1 = ((4, 32), (148, 252), (328, 344))
+_TEXTS2 = ((240, 344), (508, 524))
+
+
+def kept(content: Content) -> bytes:
+    """Make the header of a single file of what a file's own header says, without its free texts.
+
+    Sizes, type, scale, geometry, units and timing stay as they are, byte for
+    byte; extensions are left out. The 4 bytes before the voxels are included.
+    """
+    record = _record(content)
+    first = int(record["sizeof_hdr"]) == 348
+    head = bytearray(content.head[: 348 if first else 540])
+    for start, end in _TEXTS1 if first else _TEXTS2:
+        head[start:end] = bytes(end - start)
+    order: Literal["<", ">"] = "<" if head[0] else ">"  # 348 and 540 have no zero as lowest byte
+    fields = _NIFTI1 if first else _NIFTI2
+    kind, at = fields["vox_offset"]
+    offset = np.array(len(head) + 4, np.dtype(kind).newbyteorder(order)).tobytes()
+    head[at : at + len(offset)] = offset
+    at, magic = (344, b"n+1\0") if first else (4, b"n+2\0")
+    head[at : at + 4] = magic
+    return bytes(head) + bytes(4)
 
 
 def encode(grid: Grid, dtype: npt.DTypeLike, code: int) -> bytes:

@@ -100,7 +100,7 @@ def removable(
     margin : float
         mm.
     """
-    back = np.linalg.inv(where.pose)
+    back = np.asarray(np.linalg.inv(where.pose), dtype=np.float64)
     if shear:
         inside = where.brain.grid.to_world(_ends(np.argwhere(where.brain.data)))
         upright = Transform(back)(inside)
@@ -118,7 +118,8 @@ def _ends(index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Of the voxels of a mask, in order: the ends of rows along the last axis, which make the hull."""
     first = np.concatenate([[True], (np.diff(index[:, :2], axis=0) != 0).any(axis=1)])
     last = np.concatenate([first[1:], [True]])
-    return index[first | last]
+    ends: npt.NDArray[np.int64] = index[first | last]
+    return ends
 
 
 def grown(mask: Bools, near: Bools, grid: Grid, margin: float) -> Bools:

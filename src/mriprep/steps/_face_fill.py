@@ -13,12 +13,27 @@ from mriprep.kernels.extent import bounds
 Bools = npt.NDArray[np.bool_]
 
 
-def blank(image: Volume, gone: Bools) -> npt.NDArray[Any]:
-    """The image's voxels with those of a face at 0, or at the least value where that is negative."""
+def blank(image: Volume, gone: Bools, zero: float = 0.0) -> npt.NDArray[Any]:
+    """The image's voxels with those of a face at 0, or at the least value where that is negative.
+
+    Parameters
+    ----------
+    image : Volume
+    gone : (X, Y, Z) bool
+        The face; everything else is copied.
+    zero : float
+        What is stored for 0, where the image holds stored numbers that a
+        header scales.
+    """
     data = np.asarray(image.data)
-    out = data.copy()
-    low = data.min(initial=0, where=np.isfinite(data)) if data.dtype.kind == "f" else data.min()
-    out[gone] = min(low, np.zeros((), data.dtype))
+    out = data.copy(order="K")
+    if data.dtype.kind == "f":
+        low = float(data.min(initial=np.inf, where=np.isfinite(data)))
+    else:
+        low = int(data.min())
+        limits = np.iinfo(data.dtype)
+        zero = min(max(round(zero), limits.min), limits.max)
+    out[gone] = min(low, zero)
     return out
 
 
@@ -42,7 +57,7 @@ def blur(image: Volume, gone: Bools, fwhm: float) -> npt.NDArray[Any]:
     from mriprep.kernels import sample
     from mriprep.kernels.shrink import block_means
 
-    out = np.asarray(image.data).copy()
+    out = np.asarray(image.data).copy(order="K")
     box = bounds(gone)
     part = np.nan_to_num(np.asarray(image.data[box], np.float32), posinf=0.0, neginf=0.0)
     a, b, c = (max(1, round(fwhm / 2 / s)) for s in image.spacing)

@@ -119,6 +119,7 @@ def brain_distance() -> tuple[Floats, Grid]:
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     affine[:3, 3] = low
     lattice = Grid((x, y, z), affine)
-    share = sample.linear(inside, (np.linalg.inv(image.affine) @ affine)[:3], lattice.shape)
+    into = np.asarray(np.linalg.inv(image.affine) @ affine, np.float64)[:3]
+    share = sample.linear(inside, into, lattice.shape)
     away = ndimage.distance_transform_edt(share < 0.5, 2.0)
     return np.minimum(away, _FAR).astype(np.float32) - np.float32(_FAR), lattice
