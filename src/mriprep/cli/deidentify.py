@@ -53,6 +53,7 @@ def deidentify(
     from mriprep.core import InputError
     from mriprep.deid.folder import TEXT
     from mriprep.deid.folder import deidentify as work
+    from mriprep.deid.report import people
 
     if held_list is not None and held_list.resolve().is_relative_to(output.resolve()):
         raise InputError("--held lists names: it must not lie in OUT", hint="give another place")
@@ -72,7 +73,7 @@ def deidentify(
     )
     files = done.report["files"]
     wrote = ", ".join(f"{n} {kind}" for kind, n in files["written"].items())
-    click.echo(f"wrote {wrote}, of {done.report['subjects']} subjects")
+    click.echo(f"wrote {wrote}, of {people(done.report['subjects'])}")
     for row in done.report["held_back"]:
         click.secho("held back: ", fg="yellow", nl=False, err=True)
         click.echo(f"{row['files']} files: {row['why']}", err=True)

@@ -66,6 +66,11 @@ def summary(work: Work, *, files: int, lasting: bool, mapped: bool) -> dict[str,
     }
 
 
+def people(number: int) -> str:
+    """So many, in words."""
+    return f"{number} subject" + ("s" if number != 1 else "")
+
+
 def readable(told: dict[str, Any]) -> str:
     """The report as text."""
     files = told["files"]
@@ -76,7 +81,7 @@ def readable(told: dict[str, Any]) -> str:
         f"Kept by option: {', '.join(told['kept_by_option']) or 'nothing'}",
         f"Codes: {told['codes']}. Map: {told['map']}.",
         "",
-        f"{files['read']} files read. Written: {wrote}, of {told['subjects']} subjects.",
+        f"{files['read']} files read. Written: {wrote}, of {people(told['subjects'])}.",
         f"{files['held_back']} files held back, of which nothing was copied:",
         *(f"  {h['files']:6d}  {h['why']}" for h in told["held_back"]),
     ]
