@@ -39,7 +39,7 @@ def test_commands_and_snippets(tmp_path, monkeypatch, capsys):
     for block in blocks(""):
         for line in block.splitlines():
             assert run(line) == 0, line
-    assert "wrote 8 DICOM, of 1 subjects" in capsys.readouterr().out
+    assert "wrote 8 DICOM, of 1 subject\n" in capsys.readouterr().out
     first, second = (
         sorted(str(p.relative_to(f)) for p in Path(f).rglob("*")) for f in ("first", "second")
     )
