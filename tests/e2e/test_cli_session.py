@@ -42,7 +42,7 @@ def atlas(tmp_path_factory):
 def recipe(tmp_path, atlas):
     path = tmp_path / "mine.yaml"
     path.write_text(
-        "session: {estimate_on: [{n4: {shrink: 8}}]}\nsteps:\n"
+        "session: {estimate_on: [{n4: {shrink: 8, levels: 2}}]}\nsteps:\n"
         f"- register: {{template: {atlas}}}\n- resample\n- zscore\n"
     )
     return path
@@ -79,7 +79,7 @@ def test_files_a_reference_and_labels(cli, folder, recipe, tmp_path, heads):
     brain = mp.write(heads["T1w"].brain, tmp_path / "brain.nii.gz")
     out = tmp_path / "out"
     said = cli("run", t1, flair, out, "-r", recipe, "--reference", "FLAIR", "--no-report",
-               "--labels", f"T1w={brain}", "--name", "9")  # fmt: skip
+               "--no-quality", "--labels", f"T1w={brain}", "--name", "9")  # fmt: skip
     assert said.code == 0, said.err
     assert "the template is T1w and the reference FLAIR" in said.err
     stem = "sub-9/anat/sub-9_space-Phantom_res-4mm"
@@ -89,7 +89,8 @@ def test_files_a_reference_and_labels(cli, folder, recipe, tmp_path, heads):
 
 
 def test_one_contrast_of_a_session(cli, folder, recipe, tmp_path):
-    said = cli("run", folder, tmp_path / "out", "-r", recipe, "--contrast", "T1w", "--no-report")
+    options = ("--contrast", "T1w", "--no-report", "--no-quality")
+    said = cli("run", folder, tmp_path / "out", "-r", recipe, *options)
     assert said.code == 0
     assert not [n for n in names(tmp_path / "out") if "FLAIR" in n]
 

@@ -103,9 +103,9 @@ def heads(tmp_path_factory):
         "FLAIR": {"rotation": (2, -3, 6), "orientation": "PSR"},
     }
     for seed, (contrast, how) in enumerate(about.items()):
-        made = head(contrast, labels=False, bias=0.2, seed=seed, spacing=6, **how)
+        made = head(contrast, labels=False, bias=0.2, seed=seed, spacing=4, **how)
         mp.write(made.image, folder / f"sub-01_{contrast}.nii.gz")
-    mp.write(template(spacing=6.0), folder / "atlas" / "head.nii.gz")
+    mp.write(template(spacing=4.0), folder / "atlas" / "head.nii.gz")
     return folder
 
 
@@ -113,16 +113,16 @@ def heads(tmp_path_factory):
 def test_phantoms_through_the_whole_pipeline(heads, tmp_path, session):
     steps = [
         "skullstrip" if not session else {"background": {"output": "mask"}},
-        {"n4": {"shrink": 6, "levels": 2}},
+        {"n4": {"shrink": 8, "levels": 2}},
         {"register": {"template": str(heads / "atlas" / "head.nii.gz")}},
-        {"resample": {"spacing": 6.0}},
+        {"resample": {"spacing": 4.0}},
         "zscore",
         "apply_mask",
     ]
     recipe = {"name": "whole", "steps": steps}
     scans = heads / "sub-01_T1w.nii.gz"
     if session:
-        recipe["session"] = {"estimate_on": [{"n4": {"shrink": 6, "levels": 2}}]}
+        recipe["session"] = {"estimate_on": [{"n4": {"shrink": 8, "levels": 2}}]}
         scans = [scans, heads / "sub-01_FLAIR.nii.gz"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MriprepWarning)  # so coarse a head is doubtful

@@ -26,13 +26,19 @@ def scan() -> tuple[mp.Volume, mp.Volume]:
     return phantom.image, mp.Volume(inside, phantom.grid, "mask")
 
 
+@pytest.fixture(scope="module")
+def usual(scan) -> mp.Volume:
+    """The field of the usual settings, which several tests compare with."""
+    return native.field(*scan, **SETTINGS)[0]
+
+
 def logs(field: mp.Volume, mask: mp.Volume) -> np.ndarray:
     return np.log(field.data[mask.data])
 
 
-def test_the_field_is_itks(scan) -> None:
+def test_the_field_is_itks(scan, usual) -> None:
     image, mask = scan
-    ours = logs(native.field(image, mask, **SETTINGS)[0], mask)
+    ours = logs(usual, mask)
     theirs = logs(sitk.field(image, mask, **SETTINGS)[0], mask)
     assert theirs.std() > 0.05
     assert np.corrcoef(ours, theirs)[0, 1] > 0.9999
@@ -48,9 +54,9 @@ def test_iteration_by_iteration_it_is_itks(scan) -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_weights(scan) -> None:
+def test_weights(scan, usual) -> None:
     image, mask = scan
-    plain = logs(native.field(image, mask, **SETTINGS)[0], mask)
+    plain = logs(usual, mask)
     even = image.replace(np.full(image.shape, 0.5, np.float32))
     alike = logs(native.field(image, mask, weights=even, **SETTINGS)[0], mask)
     np.testing.assert_allclose(alike, plain, atol=1e-4)
@@ -65,9 +71,9 @@ def test_weights(scan) -> None:
         mp.n4(image, mask, even.replace(-even.data))
 
 
-def test_torch_gives_the_same(scan, monkeypatch) -> None:
+def test_torch_gives_the_same(scan, usual, monkeypatch) -> None:
     image, mask = scan
-    numba_field = logs(native.field(image, mask, **SETTINGS)[0], mask)
+    numba_field = logs(usual, mask)
 
     def on_torch(values, inside, confidence, device):
         return bias_torch.Voxels(values, inside, confidence, "cpu")
@@ -87,9 +93,9 @@ def test_a_gpu_gives_the_same(scan) -> None:
     assert np.sqrt(np.mean((on_cpu - on_gpu) ** 2)) < 1e-3
 
 
-def test_threads_play_no_part(scan, monkeypatch) -> None:
+def test_threads_play_no_part(scan, usual, monkeypatch) -> None:
     image, mask = scan
-    alone = native.field(image, mask, **SETTINGS)[0].data
+    alone = usual.data
     # As for a large scan, whose loops are shared among threads.
     monkeypatch.setattr(bias, "_FEW", 0)
     fields = []

@@ -43,7 +43,8 @@ def _product(a: Any, c: Any, out: Any) -> None:
         width = min(_TILE, columns - begin)
         mine = np.zeros((rows, _TILE), np.float32)
         for x in range(n):
-            mine[x, :width] = a[x, begin : begin + width]
+            for p in range(width):
+                mine[x, p] = a[x, begin + p]
         sums = np.zeros((m, _TILE), np.float32)
         # Loops of a length that is known when this is compiled become vector instructions.
         for k in range(m):

@@ -64,15 +64,17 @@ def _median_3(data):  # type: ignore[no-untyped-def]
                 x = min(max(i + a - 1, 0), nx - 1)
                 for b in range(3):
                     y = min(max(j + b - 1, 0), ny - 1)
-                    lines[3 * a + b, 1 : nz + 1] = data[x, y]
+                    for k in range(nz):
+                        lines[3 * a + b, k + 1] = data[x, y, k]
             for s in range(len(SORT_9)):
                 p, q = lines[SORT_9[s][0]], lines[SORT_9[s][1]]
                 for k in range(1, nz + 1):
                     u, v = p[k], q[k]
                     p[k] = _low(u, v)
                     q[k] = _high(u, v)
-            lines[:, 0] = lines[:, 1]
-            lines[:, nz + 1] = lines[:, nz]
+            for s in range(9):
+                lines[s, 0] = lines[s, 1]
+                lines[s, nz + 1] = lines[s, nz]
             for k in range(nz):
                 out[i, j, k] = _middle_27(lines, k)
     return out

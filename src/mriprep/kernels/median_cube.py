@@ -131,16 +131,16 @@ def _filter(data, size, p1, o1, p2, o2, p4, o4, p6, o6):  # type: ignore[no-unty
                             wire[k] = here[k]
                 _execute(p1, one, n)
                 n -= 1
-                _copy(one, o1, 0, two, 0, n)
-                _copy(one, o1, 1, two, layer, n)
+                for half in range(2):
+                    _copy(one, o1, half, two, half * layer, n)
                 _execute(p2, two, n)
                 line = out[i, j, start : start + count]
                 if size == 3:
                     _select(two, o2, one, o1, size - 1, line)
                     continue
                 n -= 2
-                _copy(two, o2, 0, four, 0, n)
-                _copy(two, o2, 2, four, 2 * layer, n)
+                for half in range(2):
+                    _copy(two, o2, 2 * half, four, 2 * half * layer, n)
                 _execute(p4, four, n)
                 if size == 5:
                     _select(four, o4, one, o1, size - 1, line)
@@ -157,7 +157,8 @@ def _filter(data, size, p1, o1, p2, o2, p4, o4, p6, o6):  # type: ignore[no-unty
 def _select(middle, ranks, layer, order, shift, line):  # type: ignore[no-untyped-def]
     """The median, of the middle of many sorted values and of one more sorted layer."""
     count = len(line)
-    line[:] = middle[ranks[len(order)], :count]
+    for k in range(count):
+        line[k] = middle[ranks[len(order)], k]
     for taken in range(1, len(order) + 1):
         p = middle[ranks[len(order) - taken], :count]
         q = layer[order[taken - 1], shift : shift + count]

@@ -230,7 +230,7 @@ def _add(row: Any, q: float, weight: float) -> None:
     row[m + 2] += weight * 0.5 * (0.5 + f) * (0.5 + f)
 
 
-@nb.njit(inline="always")
+@nb.njit(cache=True)
 def _count(
     points: Any, bins: Any, moving: Any, mask: Any, m: Any, first: int, last: int, joint: Any, seen: Any
 ) -> None:  # fmt: skip
@@ -246,7 +246,7 @@ def _count(
             seen[n, 1] = 0
 
 
-@nb.njit(inline="always")
+@nb.njit(cache=True)
 def _slope(points: Any, bins: Any, table: Any, first: int, last: int, seen: Any, part: Any) -> None:
     """Add what some samples contribute to the derivative by the map's numbers."""
     for n in range(first, last):
@@ -298,7 +298,9 @@ def _gradient(
         first, last = block * count // BLOCKS, (block + 1) * count // BLOCKS
         _count(points, bins, moving, mask, m, first, last, joint[block], seen)
     for block in range(1, BLOCKS):
-        joint[0] += joint[block]
+        for i in range(BINS):
+            for j in range(_COLUMNS):
+                joint[0, i, j] += joint[block, i, j]
     table = np.empty((BINS, _COLUMNS))
     value = information(joint[0], count, overlap, table)
     parts = np.zeros((BLOCKS, 3, 4))
@@ -306,7 +308,9 @@ def _gradient(
         first, last = block * count // BLOCKS, (block + 1) * count // BLOCKS
         _slope(points, bins, table, first, last, seen, parts[block])
     for block in range(BLOCKS):
-        slope += parts[block]
+        for i in range(3):
+            for j in range(4):
+                slope[i, j] += parts[block, i, j]
     return float(value)
 
 

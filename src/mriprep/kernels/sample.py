@@ -215,10 +215,17 @@ def _add(names: Any, votes: Any, count: int, label: Any, weight: float) -> int:
     return count
 
 
+def _fixed(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view that can't be written to: what can and what can't would be compiled one by one."""
+    view = data.view()
+    view.flags.writeable = False
+    return view
+
+
 def linear(data: FloatArray, matrix: Matrix, shape: tuple[int, int, int]) -> FloatArray:
     """Trilinear interpolation of `data` (X, Y, Z) at the voxels of an array of `shape`."""
     out = np.empty(shape, np.float32)
-    _linear(np.ascontiguousarray(data, np.float32), np.ascontiguousarray(matrix), out)
+    _linear(_fixed(np.ascontiguousarray(data, np.float32)), np.ascontiguousarray(matrix), out)
     return out
 
 
@@ -244,7 +251,7 @@ def spline(lattice: FloatArray, matrix: Matrix, shape: tuple[int, int, int]) -> 
     lattice, whose outermost control points lie outside the domain.
     """
     out = np.empty(shape, np.float32)
-    _spline(np.ascontiguousarray(lattice), np.ascontiguousarray(matrix), out)
+    _spline(_fixed(np.ascontiguousarray(lattice)), np.ascontiguousarray(matrix), out)
     return out
 
 
@@ -257,7 +264,7 @@ def nearest(
     # Bits are copied, so that every type and byte order will do; 0 has no bits set in any.
     bits = np.ascontiguousarray(data).view(f"u{data.dtype.itemsize}")
     out = np.empty(shape, bits.dtype)
-    _nearest(bits, np.ascontiguousarray(matrix), out)
+    _nearest(_fixed(bits), np.ascontiguousarray(matrix), out)
     return out.view(data.dtype)
 
 
@@ -274,9 +281,8 @@ def vote(
     points within each output voxel along its axes, for outputs coarser than
     the input.
     """
-    # Few types, since each is compiled anew: a byte, a usual integer, a long one.
-    fits = (t for t in (np.uint8, np.int32) if np.can_cast(data.dtype, t))
-    work = np.ascontiguousarray(data, next(fits, np.int64))
+    # Few types, since each is compiled anew, for seconds: a usual integer and a long one.
+    work = np.ascontiguousarray(data, np.int32 if np.can_cast(data.dtype, np.int32) else np.int64)
     out = np.empty(shape, work.dtype)
-    _vote(work, np.ascontiguousarray(matrix), np.asarray(subsamples, np.int64), out)
+    _vote(_fixed(work), np.ascontiguousarray(matrix), np.asarray(subsamples, np.int64), out)
     return out.astype(data.dtype, copy=False)

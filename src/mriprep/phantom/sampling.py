@@ -108,11 +108,14 @@ def sample(name: str, grid: Grid, pose: Transform, *, lesion: bool = False) -> F
     to_source = np.linalg.inv(lattice.affine) @ pose.inverse().matrix @ grid.affine
     low, high = _reach(source.shape, to_source, grid.shape)
     out = np.zeros(grid.shape, np.float32)
-    block = out[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    # Written apart: for a part of a larger array the loop would be compiled anew.
+    block = np.empty(out[window].shape, np.float32)
     to_source[:3, 3] += to_source[:3, :3] @ low
     mean_linear(source, to_source[:3], parts, block)
     if source.dtype == np.uint8:
         block /= np.float32(255)
+    out[window] = block
     return out
 
 
