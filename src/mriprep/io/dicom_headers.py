@@ -23,7 +23,7 @@ from .dicom_facts import (
     token,
     without,
 )
-from .dicom_files import DiskFile, Source
+from .dicom_files import DiskFile, Source, check_deflated
 from .dicom_tags import (
     ELEMENTS,
     FIRST_BYTES,
@@ -214,6 +214,7 @@ def _slow(source: Source, marked: bool, rules: Rules | None) -> Header | None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pydicom")
             file = source.open()
+            check_deflated(source, marked)
             header = pydicom.dcmread(
                 file, stop_before_pixels=True, specific_tags=list(TAGS), force=not marked
             )
