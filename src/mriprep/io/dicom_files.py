@@ -114,8 +114,6 @@ def check_deflated(source: Source, marked: bool) -> None:
                 raise ValueError("it stands for far more than an image")
     except zlib.error:
         raise ValueError("it cannot be unpacked") from None
-    finally:
-        file.seek(0)
 
 
 def _meta(data: bytes, at: int) -> tuple[str, int]:

@@ -213,8 +213,8 @@ def _slow(source: Source, marked: bool, rules: Rules | None) -> Header | None:
         # pydicom's remarks quote the values that it dislikes: these may be names.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pydicom")
-            file = source.open()
             check_deflated(source, marked)
+            file = source.open()
             header = pydicom.dcmread(
                 file, stop_before_pixels=True, specific_tags=list(TAGS), force=not marked
             )
