@@ -20,7 +20,7 @@ from .job import Job, Options
 #: Where, below the outputs, it is noted which cases are done.
 DONE = Path("runs", "done")
 
-_TEMPORARY = re.compile(r"\.part-[0-9a-f]{12}(\.|$)")
+_TEMPORARY = re.compile(r"\.part-[0-9a-f]{12,20}(\.|$)")
 
 
 def key_of(recipe: Recipe, options: Options) -> str:

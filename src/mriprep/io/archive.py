@@ -148,8 +148,13 @@ def unzip_into(
 def _check(members: list[zipfile.ZipInfo], largest: int, source: Path) -> None:
     for member in members:
         parts = PurePosixPath(member.filename).parts
-        # A backslash or a colon is a separator or a drive on Windows.
-        if not parts or parts[0] == "/" or ".." in parts or set(member.filename) & set("\\:"):
+        # A backslash or a colon is a separator or a drive on Windows; "//x" has "//" as its root.
+        if (
+            not parts
+            or member.filename.startswith("/")
+            or ".." in parts
+            or set(member.filename) & set("\\:")
+        ):
             raise InputError(
                 "the archive holds a member that would be written outside the target folder",
                 hint="do not trust this archive; pack the scans anew from their folder",

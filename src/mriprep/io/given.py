@@ -65,7 +65,11 @@ def read_bytes(path: str | os.PathLike[str], most: int = LONGEST_TEXT) -> bytes:
         If it cannot be read, is no ordinary file, or is longer.
     """
     # A pipe is opened without waiting for its writer, and then seen to be one.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except ValueError:  # NUL, or what the system's names cannot hold
+        raise OSError(errno.EINVAL, "it is no name of a file", shown(path)) from None
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
