@@ -26,7 +26,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         number
         for report in reports
         if getattr(report, "when", None) == "teardown"
-        or getattr(report, "outcome", "") in ("passed", "failed")
         for name, number in getattr(report, "user_properties", ())
         if name == "hostile cases"
     ]

@@ -71,7 +71,7 @@ def test_pipes_beside_a_scan(tmp_path, name):
     try:
         assert [c.name for c in list_cases(tmp_path / "ds")] == ["sub-01"]
         mp.read(anat / "sub-01_T1w.nii.gz")
-    except InputError as error:  # noqa: PT017
+    except InputError as error:
         assert error.message
 
 
