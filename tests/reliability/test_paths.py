@@ -72,7 +72,7 @@ def test_pipes_beside_a_scan(tmp_path, name):
         assert [c.name for c in list_cases(tmp_path / "ds")] == ["sub-01"]
         mp.read(anat / "sub-01_T1w.nii.gz")
     except InputError as error:
-        assert error.message
+        assert error.message  # noqa: PT017
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_archives_that_lead_out(tmp_path, member):
         archive.writestr(info, b"evil")
     (tmp_path / "in").mkdir()
     tally.case()
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="outside"):
         unzip_into(path, tmp_path / "in")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="outside"):
         scan(path)
     assert {p.name for p in tmp_path.rglob("*")} <= {"evil.zip", "in"}
     assert not os.path.exists("/evil.dcm")
@@ -135,7 +135,7 @@ def test_an_archive_with_links(tmp_path):
         archive.writestr("link/passwd", b"evil")
     (tmp_path / "in").mkdir()
     tally.case()
-    with pytest.raises(MriprepError):
+    with pytest.raises(MriprepError, match="link"):
         scan(path)
     assert not any(p.is_symlink() for p in tmp_path.rglob("*"))
 
@@ -144,14 +144,13 @@ def test_a_bomb(tmp_path):
     """2 GiB of nothing in 2 MiB: refused by the table of contents, before a byte is unpacked."""
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("a.dcm", "w", force_zip64=True) as file:
-            file.write(bytes(2**20))
+        archive.writestr("a.dcm", bytes(2**20))
     content = path.read_bytes().replace(
         (2**20).to_bytes(4, "little"), (2**31).to_bytes(4, "little")
     )
     path.write_bytes(content)
     tally.case()
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="would unpack to"):
         scan(path)
     inner = io.BytesIO(content)
     with zipfile.ZipFile(path, "w") as archive:  # and one within another is not opened at all

@@ -56,7 +56,7 @@ def tried(call, *arguments):
         try:
             return call(*arguments)
         except MriprepError as error:
-            assert error.message
+            assert error.message  # noqa: PT017
             return error
 
 
