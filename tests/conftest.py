@@ -17,3 +17,17 @@ def data() -> Path:
     path = Path(folder).resolve()
     assert path.is_dir(), f"MRIPREP_TEST_DATA is not a folder: {path}"
     return path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many hostile inputs and power cuts were tried (tests/reliability)."""
+    reports = [r for found in terminalreporter.stats.values() for r in found]
+    counts = [
+        number
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, number in getattr(report, "user_properties", ())
+        if name == "hostile cases"
+    ]
+    if counts:
+        terminalreporter.write_line(f"reliability: {sum(counts)} hostile cases")

@@ -80,10 +80,12 @@ def read_frozen(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     InputError
         If it is not what :func:`write_frozen` writes, to the last byte.
     """
+    from .io.given import read_bytes
+
     try:
         if path.stat().st_size > LARGEST:
             raise _unusable(path, "it is too large")
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             names = [m.filename for m in members]

@@ -58,8 +58,10 @@ def read(
     InputError, GeometryError
         If it cannot be read; says why.
     """
+    from .io.given import leads_to
+
     path = Path(path).expanduser()
-    if path.is_dir():
+    if leads_to(path) == "folder":
         files = scans_below(path)
         if files:
             return _nifti_case(path, files)
@@ -202,8 +204,10 @@ def header(
 ) -> tuple[Grid, str | None, dict[str, Any]]:
     """Grid, contrast and facts of a scan from headers alone, without reading a voxel."""
     from .io.dicom import choose, scan
+    from .io.given import leads_to
     from .io.images import contrast_of, read_grid
 
+    leads_to(source)
     image = source if is_image(source) else image_of(source, contrast)
     if image is not None:
         facts = _sidecar_facts(image)
@@ -286,11 +290,11 @@ def _sidecar_facts(path: Path) -> dict[str, Any]:
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
-    import json
+    from .io.strict_json import load_json
 
     sidecar = path.with_name(IMAGE.sub("", path.name) + ".json")
     try:
-        content = json.loads(sidecar.read_text("utf-8")) if sidecar.is_file() else {}
+        content = load_json(sidecar) if sidecar.is_file() else {}
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from .core import InputError
+from .io.given import leads_to
+from .io.strict_json import load_json
 
 _DESCRIPTION = "dataset_description.json"
 
@@ -48,10 +49,11 @@ def folder_of_outputs(folder: str | Path) -> Path:
         If it is not there, or is a file.
     """
     path = Path(folder).expanduser()
-    if not path.is_dir():
+    there = leads_to(path)
+    if there != "folder":
         raise InputError(
             f"'{path}' is a file, not a folder"
-            if path.exists()
+            if there == "file"
             else f"there is no folder '{path}': that path does not exist",
             hint="give the folder that `mriprep run` wrote to",
         )
@@ -88,7 +90,7 @@ def _makers(path: Path) -> list[str]:
 
 def _described(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = load_json(path)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

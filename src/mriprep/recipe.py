@@ -185,12 +185,16 @@ def load(spec: str | Path | Mapping[str, Any]) -> Recipe:
     """
     if isinstance(spec, Mapping):
         return _build(dict(spec), {}, "recipe")
+    from .io.given import leads_to, read_text
+    from .io.strict_yaml import LONGEST
+
     path = Path(spec)
-    if path.suffix == ".recipe" or (path.is_file() and frozen.is_frozen(path)):
+    there = leads_to(path) == "file"
+    if path.suffix == ".recipe" or (there and frozen.is_frozen(path)):
         return load_frozen(path)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    if path.suffix in (".yaml", ".yml") or there:
         try:
-            text = path.read_text("utf-8")
+            text = read_text(path, LONGEST)
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(
                 f"the recipe '{path}' cannot be read: {error}",
@@ -220,15 +224,16 @@ def parse(text: str, name: str = "recipe", where: str = "recipe") -> Recipe:
     """Read a recipe from YAML text; `where` names it in errors."""
     import yaml
 
+    from .io.strict_yaml import strict_yaml
+
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        node, content = strict_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise RecipeError(f"{where}{line}: {problem}") from None
-    except (ValueError, RecursionError) as error:  # an impossible date, brackets without end
+    except ValueError as error:  # an impossible date, brackets without end, a billion aliases
         raise RecipeError(f"{where}: not YAML: {error}") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{where}: a recipe is a mapping with 'steps'", hint=EXAMPLE)
@@ -368,14 +373,16 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     """Read ``step.parameter=value`` texts; values are YAML (numbers, words, lists)."""
     import yaml
 
+    from .io.strict_yaml import strict_yaml
+
     settings: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not re.fullmatch(r"\w+\.\w+", key.strip()):
             raise RecipeError(f"'{text}' is not a setting", hint="for instance --set n4.shrink=2")
         try:
-            parsed = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError):
+            _, parsed = strict_yaml(value)
+        except (yaml.YAMLError, ValueError):
             parsed = value
         settings[key.strip()] = tuple(parsed) if isinstance(parsed, list) else parsed
     return settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from .core import Grid, InputError
 from .core.chain import Chain
+from .io.strict_json import load_json
 from .run_record import sidecar_path
 
 #: Where records lie in a folder of derivatives, a subject's or a session's folder, or anat itself.
@@ -192,7 +192,7 @@ def _case(path: Path | None) -> str | None:
 
 def _read(file: Path) -> Mapping[str, Any] | None:
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = load_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"the record '{file}' cannot be read: {error}") from None
     return content if isinstance(content, dict) else None

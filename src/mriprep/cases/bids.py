@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from mriprep.core import Grid, InputError, MriprepError, MriprepWarning
 from mriprep.core.errors import nearest
 from mriprep.intake import DERIVED, is_image
 from mriprep.io.images import contrast_of, read_grid
+from mriprep.io.strict_json import load_json
 
 from .folder import left_derived, with_participants
 from .source import CaseSource, ImageSource, in_order, label_of, name_of, taken
@@ -211,7 +211,7 @@ def _short_names() -> dict[str, str]:
 
 def _filters(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = load_json(path)
     except OSError as error:
         raise InputError(f"the filter file {path.name} cannot be read: {error.strerror}") from None
     except ValueError as error:

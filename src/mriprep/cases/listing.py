@@ -10,6 +10,7 @@ from pathlib import Path
 from mriprep.core import InputError, MriprepWarning
 from mriprep.intake import FOREIGN, case_name, is_image
 from mriprep.io.dicom_contrast import Rules, load_rules
+from mriprep.io.given import leads_to
 from mriprep.io.images import contrast_of
 
 from .bids import from_bids, is_bids
@@ -59,6 +60,7 @@ def list_cases(
         If it is none of these, or nothing is left of it.
     """
     source = Path(source).expanduser()
+    leads_to(source)
     if not source.exists():
         raise InputError(f"'{source}' does not exist", hint="check the path")
     found = _listed(source, participants, filters, wanted, processes, rules)

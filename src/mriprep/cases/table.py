@@ -11,6 +11,7 @@ from mriprep.core import EngineMissing, InputError
 from mriprep.core.age import parse_age
 from mriprep.core.errors import nearest
 from mriprep.intake import case_name
+from mriprep.io.given import read_text, shown
 from mriprep.io.images import contrast_of
 
 from .source import (
@@ -26,6 +27,9 @@ from .source import (
 
 #: Endings of tables.
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
+
+#: A table is not longer, bytes: a million rows are not as much.
+LONGEST = 512 * 2**20
 
 #: What columns are called besides their first name.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -101,13 +105,15 @@ def read_rows(table: Path) -> list[dict[str, Any]]:
     if table.suffix.lower() in (".parquet", ".pq"):
         return _parquet(table)
     try:
-        text = table.read_text("utf-8-sig")
+        text = read_text(table, LONGEST).removeprefix("\ufeff")
     except UnicodeDecodeError:
         raise InputError(
             f"the table {table.name} is not UTF-8 text", hint="save it as UTF-8 CSV"
         ) from None
     except OSError as error:
-        raise InputError(f"the table {table.name} cannot be read: {error.strerror}") from None
+        raise InputError(
+            f"the table {shown(table.name)} cannot be read: {error.strerror}"
+        ) from None
     lines = text.splitlines()
     first = lines[0] if lines else ""
     delimiter = max("\t,;", key=first.count)

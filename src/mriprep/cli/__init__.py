@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -44,6 +45,12 @@ _LOOKING = {
     "fetch": "mriprep.cli.fetch:fetch",
     "doctor": "mriprep.cli.look:doctor",
 }
+
+#: What a system says of a path that was given: the command was not right.
+_OF_PATHS = (
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
+    errno.EISDIR, errno.EINVAL,
+)  # fmt: skip
 
 
 class _Commands(click.Group):
@@ -154,6 +161,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        from mriprep.io.given import shown
+
+        about = shown(str(error.filename)) if error.filename else "the system"
+        _say(f"{about}: {error.strerror or error}", "check the path, the permissions and the disk")
+        sys.exit(2 if error.errno in _OF_PATHS else 1)
     except (
         Exception
     ) as error:  # the last door: a fault of ours is told in words, not as a traceback

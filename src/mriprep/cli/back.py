@@ -165,15 +165,14 @@ def apply(image: Path, output: Path, **given: Any) -> None:
 
 def _transform(path: Path) -> Transform:
     """A transform, with the grids that the record beside it tells, if there is one."""
-    import json
-
     from mriprep.core import Grid
+    from mriprep.io.strict_json import load_json
     from mriprep.io.transforms import read_transform
     from mriprep.run_record import sidecar_path
 
     found = read_transform(path)
     try:
-        output = json.loads(sidecar_path(path).read_text("utf-8"))["output"]
+        output = load_json(sidecar_path(path))["output"]
         reference, moving = (
             Grid.from_dict(output[k]) if output.get(k) else None
             for k in ("reference_grid", "moving_grid")

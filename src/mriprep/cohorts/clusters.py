@@ -201,9 +201,12 @@ def read_options(path: Path) -> dict[str, Any]:
     """
     import yaml
 
+    from mriprep.io.given import read_text
+    from mriprep.io.strict_yaml import LONGEST, strict_yaml
+
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        _, content = strict_yaml(read_text(path, LONGEST))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(
             f"the options of the cluster '{path}' cannot be read: {_first_line(error)}"
         ) from None

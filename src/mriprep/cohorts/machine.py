@@ -31,17 +31,9 @@ def cores() -> int:
 
 def memory_mb() -> float:
     """Memory that is free now, within the limit of the job or container, MB."""
-    import psutil
+    from mriprep.io.memory import free_bytes
 
-    free = float(psutil.virtual_memory().available)
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        most, now = _number(limit), _number(used)
-        if most is not None and now is not None:
-            free = min(free, max(most - now, 0.0))
-    return free / 1e6
+    return free_bytes() / 1e6
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -55,11 +47,4 @@ def _quota(file: Path) -> int | None:
         most, period = file.read_text("ascii").split()
         return max(1, int(most) // int(period))
     except (OSError, ValueError, ZeroDivisionError):
-        return None
-
-
-def _number(name: str) -> float | None:
-    try:
-        return float((Path("/sys/fs/cgroup") / name).read_text("ascii"))
-    except (OSError, ValueError):  # "max" is no number: no limit
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.io.atomic import writable_folder
+from mriprep.io.strict_json import load_json
 from mriprep.outputs import folder_of_outputs
 from mriprep.qc.cohort import Overview, write_overview
 from mriprep.qc.cohort_page import Failed
@@ -97,7 +98,7 @@ def _done(out: Path) -> list[str]:
     found = []
     for note in sorted((out / DONE).glob("[!.]*.json")):
         try:
-            found.append(str(json.loads(note.read_text("utf-8"))["case"]))
+            found.append(str(load_json(note)["case"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.cases import CaseSource, ImageSource
+from mriprep.io.strict_json import load_json
 from mriprep.recipe import Recipe
 
 from .job import Job, Options
@@ -19,7 +20,7 @@ from .job import Job, Options
 #: Where, below the outputs, it is noted which cases are done.
 DONE = Path("runs", "done")
 
-_TEMPORARY = re.compile(r"\.part-[0-9a-f]{12}(\.|$)")
+_TEMPORARY = re.compile(r"\.part-[0-9a-f]{12,20}(\.|$)")
 
 
 def key_of(recipe: Recipe, options: Options) -> str:
@@ -95,7 +96,7 @@ def thorough(source: CaseSource) -> str:
 def noted(job: Job, source: CaseSource) -> Mapping[str, Any] | None:
     """The note that a case is done by the same recipe, and its outputs are there; else None."""
     try:
-        note: Mapping[str, Any] = json.loads(place(job, source.name).read_text("utf-8"))
+        note: Mapping[str, Any] = load_json(place(job, source.name))
         if note["key"] != job.key:
             return None
         for name, size in note["outputs"].items():

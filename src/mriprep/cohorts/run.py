@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import suppress
@@ -315,11 +316,15 @@ def _about(job: Job, recipe: Recipe, total: int | None) -> dict[str, Any]:
 
 
 def _one_name_each(sources: Iterable[CaseSource]) -> None:
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for source in sources:
-        if source.name in seen:
+        # Disks of Windows and macOS take names that differ so for one: a case would be lost.
+        alike = unicodedata.normalize("NFC", source.name).casefold()
+        if (other := seen.get(alike)) is not None:
+            names = source.name if other == source.name else f"{other} and {source.name}"
             raise InputError(
-                f"two cases are called {source.name}, and files are named after them",
-                hint="give each its own subject or session",
+                f"two cases are called {names}, and files are named after them",
+                hint="give each its own subject or session; upper and lower case are one name on"
+                " some disks",
             )
-        seen.add(source.name)
+        seen[alike] = source.name

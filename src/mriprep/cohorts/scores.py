@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
 from mriprep.io.atomic import atomic_path, write_json
+from mriprep.io.strict_json import load_json
 
 from .ledger import cell, tsv
 from .resume import DONE
@@ -60,7 +60,7 @@ def _meaning(name: str) -> str:
 def _notes(out: Path) -> Iterator[dict[str, Any]]:
     for file in sorted((out / DONE).glob("[!.]*.json")):
         try:
-            note = json.loads(file.read_text("utf-8"))
+            note = load_json(file)
         except (OSError, ValueError):
             continue
         if "scores" in note:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,6 +266,6 @@ def options_of(formats: Sequence[str], given: Mapping[str, Any]) -> dict[str, di
 
 def _apart(target: Path, out: Path) -> None:
     """Refuse to export into what is exported."""
-    inside, outer = target.resolve(), out.expanduser().resolve()
+    inside, outer = (Path(os.path.realpath(p)) for p in (target, out.expanduser()))
     if inside == outer:
         raise InputError("the export's folder is OUT itself", hint="give another folder")

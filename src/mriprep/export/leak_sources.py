@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
+from mriprep.io.strict_json import load_json
 
 from .alike import bare, is_readable
 
@@ -164,7 +164,7 @@ def _file(path: Path, finder: _Finder) -> Source:
     if path.suffix.lower() != ".json":
         raise InputError(f"'{path}' is no split that is known", hint=_HINT)
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = load_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"'{path}' cannot be read: {error}") from None
     if isinstance(content, list):

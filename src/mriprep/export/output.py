@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from mriprep.core import InputError, OutputError
 from mriprep.io.atomic import write_json, write_text
+from mriprep.io.strict_json import load_json
 
 from .selection import Selection
 
@@ -223,7 +223,7 @@ def is_export(folder: Path) -> bool:
 
 def _note(folder: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads((folder / NOTE).read_text("utf-8"))
+        content = load_json(folder / NOTE)
         makers = [m.get("Name") for m in content["GeneratedBy"]]
         ours = "mriprep" in makers and isinstance(content["files"], list)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
+from mriprep.io.strict_json import load_json
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def read_json(file: Path) -> dict[str, Any]:
         If it cannot be read, or is something else.
     """
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = load_json(file)
     except (OSError, ValueError) as error:
         raise InputError(f"'{file}' cannot be read: {error}") from None
     if not isinstance(content, dict):

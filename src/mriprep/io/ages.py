@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from typing import Any
 
 from mriprep.core import InputError, MriprepWarning
 from mriprep.core.age import Age, age_between, parse_age, plausible
+
+from .strict_json import load_json
 
 #: A file lies at most so deep below its dataset: sub-01/ses-1/anat/file, or one folder more (DICOM).
 _DEEP = 5
@@ -102,7 +103,7 @@ def _unit(table: Path, text: str) -> str:
     if not text.rstrip("+").replace(".", "", 1).isdigit():
         return ""
     try:
-        column = json.loads(table.with_suffix(".json").read_text("utf-8"))["age"]
+        column = load_json(table.with_suffix(".json"))["age"]
         return _UNITS.get(str(column["Units"]).strip().lower()[:1], "")
     except (OSError, ValueError, KeyError, TypeError):
         return ""

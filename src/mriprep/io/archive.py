@@ -19,6 +19,11 @@ LARGEST = 64 * 2**30
 #: An archive with more members than this is refused.
 MOST_MEMBERS = 500_000
 
+#: What holds scans is packed a few times tighter, masks a hundred times; a bomb a thousand times.
+#: An archive that would grow more than this is refused, if it is large unpacked (bytes).
+MOST_GROWTH = 200
+LARGE = 2**30
+
 #: What reading a damaged archive raises.
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, OSError,
@@ -56,7 +61,7 @@ def safe_members(source: Path) -> list[zipfile.ZipInfo]:
             members = [m for m in archive.infolist() if not m.is_dir()]
     except DAMAGED as error:
         raise _cannot(error) from error
-    _check(members, LARGEST)
+    _check(members, LARGEST, source)
     return members
 
 
@@ -130,7 +135,7 @@ def unzip_into(
             if only is not None:
                 members = [m for m in members if m.filename in only]
             most = LARGEST if largest is None else largest
-            _check(members, min(most, shutil.disk_usage(folder).free))
+            _check(members, min(most, shutil.disk_usage(folder).free), source)
             for member in members:
                 target = folder / PurePosixPath(member.filename)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,11 +145,16 @@ def unzip_into(
         raise _cannot(error) from error
 
 
-def _check(members: list[zipfile.ZipInfo], largest: int) -> None:
+def _check(members: list[zipfile.ZipInfo], largest: int, source: Path) -> None:
     for member in members:
         parts = PurePosixPath(member.filename).parts
-        # A backslash or a colon is a separator or a drive on Windows.
-        if not parts or parts[0] == "/" or ".." in parts or set(member.filename) & set("\\:"):
+        # A backslash or a colon is a separator or a drive on Windows; "//x" has "//" as its root.
+        if (
+            not parts
+            or member.filename.startswith("/")
+            or ".." in parts
+            or set(member.filename) & set("\\:")
+        ):
             raise InputError(
                 "the archive holds a member that would be written outside the target folder",
                 hint="do not trust this archive; pack the scans anew from their folder",
@@ -159,6 +169,13 @@ def _check(members: list[zipfile.ZipInfo], largest: int) -> None:
                 "the archive is encrypted", hint="unpack it with its password and give the folder"
             )
     size = sum(m.file_size for m in members)
+    packed = source.stat().st_size
+    if size > LARGE and size > MOST_GROWTH * packed:
+        raise InputError(
+            f"the archive of {packed / 2**20:.1f} MiB would unpack to {size / 2**30:.1f} GiB:"
+            " scans are not packed as tightly, it may be made to fill a disk",
+            hint="if you trust it, unpack it yourself and give the folder",
+        )
     if len(members) > MOST_MEMBERS or size > largest:
         raise InputError(
             f"the archive would unpack to {size / 2**30:.1f} GiB in {len(members)} files;"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import json
 import os
+import re
 import secrets
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,10 @@ from typing import Any
 import numpy as np
 
 from mriprep.core import OutputError
+
+# A temporary file's name says whose it is: the machine, the process, a random part.
+_TEMPORARY = re.compile(r"\.part-([0-9a-f]{6})([0-9a-f]{8})[0-9a-f]{6}(\.|$)")
+_swept: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -40,7 +48,8 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(final)
     stem, dot, extensions = final.name.lstrip(".").partition(".")
-    temporary = final.with_name(f".{stem}.part-{secrets.token_hex(6)}{dot}{extensions}")
+    mark = f"{_machine()}{os.getpid():08x}{secrets.token_hex(3)}"
+    temporary = final.with_name(f".{stem}.part-{mark}{dot}{extensions}")
     try:
         if final.is_dir():
             raise OutputError(
@@ -48,6 +57,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
                 hint="give the name of a file",
             )
         final.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(final.parent)
         yield temporary
         os.replace(temporary, final)
     except OSError as error:
@@ -60,6 +70,35 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         # Gone already when it was renamed; a failure to tidy must not hide the first error.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@functools.cache
+def _machine() -> str:
+    """Six digits that stand for where numbers of processes mean the same: machine and container."""
+    space = ""
+    with contextlib.suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:6]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files of processes that were killed; once a folder, before the first write."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _TEMPORARY.search(entry.name) if entry.name.startswith(".") else None
+            if found is None or found[1] != _machine() or _lives(int(found[2], 16)):
+                continue
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
+
+def _lives(pid: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(pid))
 
 
 def writable_folder(folder: str | os.PathLike[str]) -> Path:

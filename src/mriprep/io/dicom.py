@@ -23,6 +23,7 @@ from .dicom_scan import read_headers
 from .dicom_series import Series, gather
 from .dicom_shear import upright
 from .dicom_verdict import judge
+from .given import leads_to
 
 __all__ = ["Series", "choose", "read_dicom", "scan"]
 
@@ -51,7 +52,7 @@ def scan(source: str | Path) -> list[Series]:
         If it does not exist or holds no DICOM image.
     """
     path = Path(source)
-    if not path.exists():
+    if leads_to(path) == "missing":
         raise InputError("there is no such DICOM folder or archive", hint="check the path")
     unpacked: Unpacked | None = None
     if path.is_file() and zipfile.is_zipfile(path):

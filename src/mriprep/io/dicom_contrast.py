@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,9 @@ from typing import Any
 
 from mriprep.core import InputError
 from mriprep.core.errors import nearest
+
+from .given import read_text
+from .strict_yaml import LONGEST, strict_yaml
 
 #: Contrasts of which a brain's anatomy can be seen.
 ANATOMICAL = ("T1w", "T1c", "T2w", "FLAIR", "PDw")
@@ -137,7 +140,11 @@ def load_rules(path: Path | None = None) -> Rules:
     InputError
         If the file is no such rules; says where.
     """
-    return _shipped() if path is None else _joined(_read(path.name, _text(path)), _shipped())
+    return (
+        _shipped()
+        if path is None
+        else _joined(_read(path.name, _text(path), strict_yaml), _shipped())
+    )
 
 
 @cache
@@ -150,7 +157,7 @@ def _shipped() -> Rules:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return read_text(path, LONGEST)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the rules {path.name} cannot be read ({type(error).__name__})") from None
 
@@ -159,13 +166,20 @@ def _joined(first: Rules, then: Rules) -> Rules:
     return Rules(first.certain + then.certain, first.text + then.text, first.physics + then.physics)
 
 
-def _read(name: str, text: str) -> Rules:
+def _quick_yaml(text: str) -> tuple[None, Any]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return None, yaml.load(text, loader)  # noqa: S506
+
+
+def _read(name: str, text: str, yaml_of: Callable[[str], tuple[Any, Any]] = _quick_yaml) -> Rules:
     import yaml
 
     hint = "see io/contrast_rules.yaml of the package for the form"
     try:
-        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except yaml.YAMLError as error:
+        _, content = yaml_of(text)
+    except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{name} is not valid YAML: {error}", hint=hint) from None
     if not isinstance(content, dict):
         raise InputError(f"{name} must hold rules under {', '.join(_SECTIONS)}", hint=hint)

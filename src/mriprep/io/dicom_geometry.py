@@ -91,7 +91,7 @@ def stack(
     turns = np.asarray(orientations, dtype=np.float64).reshape(-1, 6)
     row, column = turns[0, :3], turns[0, 3:]
     normal = np.cross(row, column)
-    if abs(np.linalg.norm(normal) - 1) > 0.01:
+    if not abs(np.linalg.norm(normal) - 1) <= 0.01:  # NaN, of numbers too large, is not either
         return _unknown(len(points), "the directions of rows and columns are not at right angles")
     if np.abs(turns - turns[0]).max() > SAME_DIRECTION:
         return _unknown(len(points), "mixed orientation: the slices are not parallel")

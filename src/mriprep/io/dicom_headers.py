@@ -23,7 +23,7 @@ from .dicom_facts import (
     token,
     without,
 )
-from .dicom_files import DiskFile, Source
+from .dicom_files import DiskFile, Source, check_deflated
 from .dicom_tags import (
     ELEMENTS,
     FIRST_BYTES,
@@ -213,6 +213,7 @@ def _slow(source: Source, marked: bool, rules: Rules | None) -> Header | None:
         # pydicom's remarks quote the values that it dislikes: these may be names.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pydicom")
+            check_deflated(source, marked)
             file = source.open()
             header = pydicom.dcmread(
                 file, stop_before_pixels=True, specific_tags=list(TAGS), force=not marked

@@ -22,6 +22,7 @@ from .archive import DAMAGED, safe_members
 from .dicom_contrast import Rules
 from .dicom_files import Member
 from .dicom_headers import Header, header_of, read_header
+from .given import leads_to
 
 #: Fewer files than this a process are read sooner than it starts.
 LEAST_A_PROCESS = 2000
@@ -251,7 +252,7 @@ def _members(archive: Path) -> list[str]:
 
 def _below(root: Path) -> list[str]:
     """A file, or all files of a folder and below it, sorted."""
-    if root.is_file():
+    if leads_to(root) == "file":
         return [str(root)]
     found: list[str] = []
     folders = [str(root)]

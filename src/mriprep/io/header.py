@@ -15,6 +15,8 @@ import numpy.typing as npt
 from mriprep.core import GeometryError, Grid, InputError
 from mriprep.core.grid import FloatArray
 
+from .memory import memory_fault
+
 #: From ITK's and DICOM's world (x to the left, y to the back) to ours, and back.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -120,6 +122,13 @@ class Header:
         """Size of one volume's voxels as stored, bytes."""
         return math.prod(self.shape[:3]) * self.dtype.itemsize
 
+    @property
+    def reading_bytes(self) -> int:
+        """Memory that reading one volume takes, bytes."""
+        count = math.prod(self.shape[:3])
+        taken = count * self.dtype.itemsize * (self.volumes if self.interleaved else 1)
+        return taken + (count * 8 if self.is_scaled or self.interleaved else 0)
+
 
 def trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape without axes of length 1 at its end, but three axes at least where there are."""
@@ -151,7 +160,7 @@ def checked(header: Header, volume: int | None = None) -> tuple[Grid, int]:
         If it cannot, with the reason.
     """
     path, shape = header.path, header.shape
-    for fault in (*header.faults, size_fault(header)):
+    for fault in (*header.faults, size_fault(header), memory_fault(path, header.reading_bytes)):
         if fault:
             raise fault
     if volume is None and header.volumes > 1:
@@ -195,7 +204,7 @@ def size_fault(header: Header) -> InputError | None:
     block = header.block
     present = block.path.stat().st_size - block.start
     claimed = header.volume_bytes * header.volumes
-    room = present - block.skip if block.codec == "raw" else present * MAX_COMPRESSION
+    room = (present if block.codec == "raw" else present * MAX_COMPRESSION) - block.skip
     if claimed <= room:
         return None
     return InputError(

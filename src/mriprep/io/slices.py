@@ -18,6 +18,8 @@ from mriprep.core import Grid, InputError, MriprepError, OutputError
 from mriprep.core.errors import nearest
 from mriprep.core.slices import FORMATS, Slices, display_shape
 
+from .strict_json import load_json
+
 #: Type and white of the picture formats.
 _GREY: dict[str, tuple[type[np.unsignedinteger[Any]], int]] = {
     "png8": (np.uint8, 255),
@@ -205,7 +207,7 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _read(path: Path) -> Slices:
-    about = json.loads(path.read_text(encoding="utf-8"))
+    about = load_json(path)
     with path.with_suffix(".csv").open(newline="", encoding="utf-8") as stream:
         table = list(csv.DictReader(stream))
     grid = Grid.from_dict(about["grid"])

@@ -10,6 +10,7 @@ from typing import Literal
 from mriprep.core import InputError
 
 from .blocks import explained
+from .given import leads_to
 
 #: Extensions of the images that can be read, and of those, written.
 READABLE = (".nii", ".nii.gz", ".mgh", ".mgz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -70,12 +71,13 @@ def sniff(path: Path) -> Content:
     InputError
         If it is missing, a folder, unreadable, empty or not an image.
     """
-    if path.is_dir():
+    kind = leads_to(path)
+    if kind == "folder":
         raise InputError(
             f"{path} is a folder, an image file is needed",
             hint="a folder of DICOM files, or a BIDS folder, is read as a case",
         )
-    if not path.exists():
+    if kind == "missing":
         raise InputError(f"{path} does not exist", hint=_where_it_ends(path))
     with explained(path), path.open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -88,10 +90,10 @@ def sniff(path: Path) -> Content:
                 head = stream.read(HEAD_BYTES)
     if not head:
         raise InputError(f"{path} is empty", hint="copy or convert it again from its source")
-    found = _format(head)
-    if found is None or (packed and found in ("nrrd", "metaimage")):
+    format_ = _format(head)
+    if format_ is None or (packed and format_ in ("nrrd", "metaimage")):
         raise _not_an_image(path, head, packed)
-    return Content(path, found, packed, head)
+    return Content(path, format_, packed, head)
 
 
 def extension(path: Path, accepted: tuple[str, ...]) -> str | None:

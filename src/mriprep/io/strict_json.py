@@ -3,8 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
+
+from .given import LONGEST_TEXT, read_text
+
+
+def load_json(path: str | os.PathLike[str], most: int = LONGEST_TEXT) -> Any:
+    """Read a JSON file of UTF-8, whatever stands in it.
+
+    Parameters
+    ----------
+    path : path
+        An ordinary file.
+    most : int
+        Bytes that it may have.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is no ordinary file, or is longer.
+    ValueError
+        If it is no UTF-8 or no JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(read_text(path, most))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def strict_json(text: str | bytes, refuse: Callable[[str], Exception], what: str = "it") -> Any:

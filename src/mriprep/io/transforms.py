@@ -16,6 +16,7 @@ from mriprep.core.grid import FloatArray
 
 from .atomic import atomic_path
 from .blocks import explained
+from .given import leads_to
 from .header import LPS_TO_RAS
 from .itk_files import Entry, mat_bytes, mat_entries, text_bytes, text_entries
 from .sniff import extension
@@ -108,6 +109,7 @@ def read_transform(path: str | os.PathLike[str]) -> Transform:
         is not linear or not three-dimensional.
     """
     path = Path(path).expanduser()
+    leads_to(path)
     with explained(path), path.open("rb") as file:
         content = file.read(_LONGEST)
     if content.startswith(b"#Insight Transform File"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep import ratings
+from mriprep.io.strict_json import load_json
 
 from .blocks import VERDICTS
 from .words import FACTS
@@ -67,15 +68,13 @@ def read_quality(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST} bytes, as no quality file has")
-        told = json.loads(path.read_text("utf-8"))
+        told = load_json(path, LARGEST)
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"it is no JSON: {error}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"it is no text in UTF-8: {error}") from error
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     return checked(told)
 
 

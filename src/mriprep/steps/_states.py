@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import InputError, Volume
+from mriprep.io.given import read_text
 from mriprep.io.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def read_state(path: str | Path) -> State:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise _unusable(path.name, "it is too large")
-        text = path.read_text("utf-8")
+        text = read_text(path, _MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise InputError(

@@ -235,14 +235,17 @@ def read_own(path: str | Path) -> tuple[Entry, ...]:
     """
     import yaml
 
+    from mriprep.io.given import read_text
+    from mriprep.io.strict_yaml import LONGEST, strict_yaml
+
     file = own_file(path)
     if file is None:
         raise InputError(
             f"'{path}' is no folder of templates: there is no {OWN_FILE} in it", hint=_HINT
         )
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        _, content = strict_yaml(read_text(file, LONGEST))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"'{file}' cannot be read: {error}", hint=_HINT) from None
     entries = content.get("templates") if isinstance(content, dict) else None
     if not isinstance(entries, dict) or not entries or set(content) != {"templates"}:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mriprep.io.strict_json import load_json
 from mriprep.qc.collect import read_quality
 from mriprep.qc.meanings import number
 
@@ -85,7 +85,7 @@ def qualities(files: list[Path], case: str) -> tuple[dict[str, Quality], dict[st
 def _stopped(path: Path) -> Quality | None:
     """A run that stopped, of its record."""
     try:
-        record = _json(path)
+        record = load_json(path)
         failure = record["failure"]
         says = f"stopped at {failure['step']}: {failure['message']}"
         reason = Reason(code="failed", level="fail", says=says, hint=failure.get("hint"))
@@ -113,7 +113,7 @@ def from_record(path: Path | None, case: str, contrast: str) -> Quality:
     if path is None:
         return nothing
     try:
-        record = _json(path)
+        record = load_json(path)
         doubts = [Reason(code="doubt", says=str(d)) for d in record.get("doubts", [])]
         return nothing.model_copy(
             update={
@@ -130,7 +130,7 @@ def from_record(path: Path | None, case: str, contrast: str) -> Quality:
 def of_cohort(path: Path) -> dict[str, Quality]:
     """What the cohort's table adds of each image: in what it differs from the others."""
     try:
-        images = _json(path)["images"]
+        images = load_json(path)["images"]
         read = [Quality.model_validate(q) for q in images]
     except (ValueError, KeyError, TypeError, OSError):
         return {}
@@ -152,10 +152,3 @@ def first_of(error: ValidationError) -> str:
     """What is wrong with some data, in one line, and where."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from mriprep.core import EngineMissing, InputError, MriprepWarning
 from mriprep.io.hashes import checked
+from mriprep.io.strict_json import load_json
 
 from .catalogue import Entry, describe
 
@@ -155,7 +155,7 @@ def how_to_get(entry: Entry, folder: Path) -> str:
 def pins(folder: Path) -> Mapping[str, str]:
     """SHA-256 by file of what the first fetch into a folder got, where it left a note of it."""
     try:
-        noted = json.loads((folder / PINS).read_text(encoding="utf-8"))
+        noted = load_json(folder / PINS)
     except (OSError, ValueError):
         return {}
     return {str(k): str(v) for k, v in noted.items()} if isinstance(noted, dict) else {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import json
 import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import EngineError
+from mriprep.io.strict_json import load_json
 
 FILES = ("dataset.json", "plans.json", "fold_all/checkpoint_final.pth")
 
@@ -162,7 +162,7 @@ def _network(configuration: Any, channels: int, classes: int) -> Any:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = load_json(path)
     except (OSError, ValueError) as error:
         raise EngineError(
             f"{path.name} of the weights cannot be read: {error}", hint="it may be damaged"

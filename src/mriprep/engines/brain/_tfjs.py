@@ -9,7 +9,6 @@ normalisation, no parameters).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import EngineError
+from mriprep.io.strict_json import load_json
 
 Floats = npt.NDArray[np.float32]
 
@@ -65,7 +65,7 @@ def read(path: Path) -> tuple[Layer, ...]:
         If the files are damaged, or the network is not such a chain.
     """
     try:
-        model = json.loads(path.read_text(encoding="utf-8"))
+        model = load_json(path)
         config = model["modelTopology"]["model_config"]
         layers = (
             config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
