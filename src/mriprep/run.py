@@ -6,7 +6,7 @@ import time
 import warnings as python_warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,9 @@ class Outcome:
         that finds them. Quality is measured there, where nothing is interpolated.
     given : mapping of str to Volume
         What came with the scan, as it came, by slot.
+    shown : Volume or None
+        What reports may show in place of the scan, where the recipe removes
+        the face: the image without it; None until then.
     """
 
     case: Case
@@ -92,6 +95,7 @@ class Outcome:
     failure: Failure | None = None
     error: Exception | None = None
     session: Mapping[str, Any] | None = None
+    shown: Volume | None = None
     native: dict[str, Volume] = field(default_factory=dict)
     given: Mapping[str, Volume] = field(default_factory=dict)
 
@@ -212,6 +216,8 @@ def do_step(entry: Entry, outcome: Outcome, expected: planning.PlannedStep) -> S
     shot_after = snapshot.take(after, point, mask=_mask_of(state), overlay=overlay)
     if FACE in kept:  # reports are shared: what was removed is not shown in them
         shot_before = shot_after
+        outcome.shown = after
+        outcome.steps[:] = [replace(s, snapshots={}) for s in outcome.steps]
     engine, version = _engine(step, expected, kept)
     words = {**expected.parameters, **_words(step, state), "engine": engine}
     return StepRecord(

@@ -95,6 +95,22 @@ def test_a_nifti_stays_the_file_it_is(cli, made, tmp_path, kind, method):
     assert ("removed from all" in said.err) == (kind == "series")
 
 
+def test_no_output_takes_the_place_of_another(cli, made, tmp_path):
+    scan = mp.write(made.image, tmp_path / "t1.nii.gz")
+    brain = mp.write(made.brain, tmp_path / "brain.nii.gz")
+    out = tmp_path / "out.nii.gz"
+    before = scan.read_bytes(), brain.read_bytes()
+    asked = ("deface", scan, out, "--mask", brain)
+    cli(*asked, "--face-mask", out).refused("--face-mask is the same file as another output")
+    cli(*asked, "--face-mask", scan).refused("--face-mask is the same file as an input")
+    cli(*asked, "--face-mask", brain).refused("--face-mask is the same file as an input")
+    (tmp_path / "out.json").write_text('{"RepetitionTime": 2.3}')
+    cli(*asked).refused("out.json' is not mriprep's", "another name")
+    assert (tmp_path / "out.json").read_text() == '{"RepetitionTime": 2.3}'
+    assert (scan.read_bytes(), brain.read_bytes()) == before
+    assert not out.exists()
+
+
 def test_a_picture_is_png(cli, scan, tmp_path):
     said = cli("deface", scan, tmp_path / "out.nii.gz", "--picture", tmp_path / "head.jpg")
     said.refused("cannot be written as 'head.jpg'", ".png")
@@ -105,4 +121,4 @@ def test_labels_are_refused(cli, made, tmp_path):
     labels = made.brain.data.astype(np.uint8)
     labels[: labels.shape[0] // 2] *= 2
     path = mp.write(made.brain.replace(labels, role="labels"), tmp_path / "dseg.nii.gz")
-    cli("deface", path, tmp_path / "out.nii.gz").refused("looks like labels", "apply_mask")
+    cli("deface", path, tmp_path / "out.nii.gz").refused("looks like labels", "set them to 0")

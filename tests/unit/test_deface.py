@@ -257,7 +257,7 @@ def test_labels_and_masks_are_refused_and_what_to_do_is_said():
     labels[: labels.shape[0] // 2] *= 2
     with pytest.raises(InputError, match="looks like labels") as told:
         mp.deface(made.image.replace(labels))
-    assert "apply_mask" in told.value.hint
+    assert "set them to 0" in told.value.hint
     for role in ("mask", "labels"):
         with pytest.raises(InputError, match="must hold intensities"):
             mp.deface(made.brain.replace(role=role))
@@ -294,6 +294,12 @@ def test_a_face_mask_is_taken_as_it_is(known):
     spared, gone, _ = done(made.image, made.brain, everything)
     assert not (gone.data & made.brain.data).any()
     np.testing.assert_array_equal(spared.data[made.brain.data], made.image.data[made.brain.data])
+
+
+def test_a_plane_is_not_found_by_a_face_mask(known):
+    made = known(scan(0))
+    with pytest.raises(InputError, match="plane of 'shear'"):
+        mp.deface(made.image, None, made.brain, method="shear")
 
 
 def test_a_wrong_face_mask_is_refused():
@@ -377,6 +383,32 @@ def test_one_face_for_all_contrasts_of_a_session(monkeypatch):
         assert record.facts["face_from"] == "T1w"
         # What was removed is in no picture of the step.
         assert record.snapshots["before"] is record.snapshots["after"]
+
+
+def test_no_picture_of_a_run_shows_the_face(known):
+    from mriprep.qc.comparison import compare
+    from mriprep.qc.views import Look, result
+    from mriprep.recipe import load
+    from mriprep.run import execute
+
+    made = known(scan(0))
+    case = Case("sub-01", {"T1w": made.image.replace(contrast="T1w")})
+    recipe = load({"steps": ["denoise", "deface", {"resample": {"spacing": 4.0}}]})
+    outcome = execute(recipe, case, contrast="T1w", mask=made.brain)
+    assert outcome.failure is None, outcome.error
+    first, second, _ = outcome.steps
+    assert compare(first, "a", False) is None  # a picture before the face was gone
+    assert second.snapshots["before"] is second.snapshots["after"]
+    shown = Look(outcome).native
+    bare = faces.removed(made.image, shown, made.pose.matrix)["face"]
+    assert bare > 0.98
+    assert result(Look(outcome)).before
+    # One that stopped before shows nothing at all.
+    empty = made.brain.replace(np.zeros(made.brain.shape, bool))
+    stopped = execute(recipe, case, contrast="T1w", mask=empty)
+    assert stopped.failure is not None
+    assert not Look(stopped).native.data.any()
+    result(Look(stopped))
 
 
 # -- pictures -----------------------------------------------------------------------------------------

@@ -241,6 +241,20 @@ def test_text_is_seen_and_noise_is_not(text, size, value):
     assert has_text(picture)
 
 
+def test_who_has_looked_lets_text_like_voxels_through(exam, tmp_path):
+    from mriprep.deid.folder import NothingLeft
+
+    shutil.copytree(exam, tmp_path / "in")
+    draw(tmp_path / "in", value=4000)
+    with pytest.raises(NothingLeft, match="text in the pixels") as told:
+        mp.deidentify(tmp_path / "in", tmp_path / "o")
+    assert len(told.value.held) == 12
+    assert mp.deidentify(tmp_path / "in", tmp_path / "o", keep=["voxels"]).written == 12
+    change(tmp_path / "in", BurnedInAnnotation="YES")  # what the header says still counts
+    with pytest.raises(NothingLeft, match="BurnedInAnnotation"):
+        mp.deidentify(tmp_path / "in", tmp_path / "p", keep=["voxels"])
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [

@@ -83,6 +83,14 @@ def test_thresholds_as_skimage():
             assert thresholds.multi_otsu(values, classes) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_triangle_does_not_take_empty_bins_for_corners():
+    values = head("T1w", spacing=4, labels=False).image.data
+    step = float(values.max()) / 90  # 91 grey values: empty bins between them otherwise
+    coarse = (np.round(values / step) * step).astype(np.float32)
+    fine = coarse + np.random.default_rng(0).uniform(-step / 2, step / 2, coarse.shape)
+    assert abs(thresholds.triangle(coarse) - thresholds.triangle(fine)) < 2 * step
+
+
 @pytest.mark.parametrize("method", ["multi_otsu", "li", "triangle"])
 def test_other_methods_part_the_head(method):
     data, inside = scan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -289,7 +290,7 @@ def _checked_age(value: str, where: str) -> None:
 def _some_there(table: Path, cases: Sequence[CaseSource]) -> None:
     """Refuse a table of which no file is there: its paths begin elsewhere."""
     paths = [i.path for c in cases for i in c.images]
-    if not any(Path(p).exists() for p in paths):
+    if not any(os.path.exists(p) for p in paths):  # of any name: Path would fail on long ones
         raise InputError(
             f"none of the {len(paths)} files of the table {table.name} is there; the first would be"
             f" {paths[0] if paths else 'missing'}",

@@ -14,10 +14,11 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 @click.command(context_settings=_HELP, short_help="Scans without names, by DICOM's basic profile.")
 @click.argument("source", type=_PATH, metavar="IN")
 @click.argument("output", type=_PATH, metavar="OUT")
-@click.option("--keep", multiple=True, type=click.Choice(["dates", "device", "characteristics"]),
+@click.option("--keep", multiple=True, type=click.Choice(["dates", "device", "characteristics", "voxels"]),
               help="Keep more than the basic profile does: dates, moved back by a secret number of"
               " days for each subject; the scanner's model, serial number and software; sex, age"
-              " (90 for all above 89), weight and size. May be given several times.")  # fmt: skip
+              " (90 for all above 89), weight and size; images with something like text in their voxels,"
+              " after you have looked at them. May be given several times.")  # fmt: skip
 @click.option("--secret", type=_PATH, metavar="FILE", help="16 bytes or more, of which codes, UIDs"
               " and shifts of dates are made: the same file gives the same ones, as for scans that"
               " come later. Without it they are random. Keep it as safe as the scans.")  # fmt: skip
@@ -51,7 +52,7 @@ def deidentify(
     Faces stay in the voxels. docs/deidentify.md says more.
     """  # noqa: D301
     from mriprep.core import InputError
-    from mriprep.deid.folder import TEXT
+    from mriprep.deid.folder import TEXT, NothingLeft
     from mriprep.deid.folder import deidentify as work
     from mriprep.deid.report import people
 
@@ -62,21 +63,28 @@ def deidentify(
         passphrase = click.prompt(
             "passphrase of the map", hide_input=True, confirmation_prompt=True
         )
-    done = work(
-        source,
-        output,
-        keep=keep,
-        secret=_bytes(secret),
-        names=_lines(names),
-        key_map=key_map,
-        passphrase=passphrase,
-    )
+    try:
+        done = work(
+            source,
+            output,
+            keep=keep,
+            secret=_bytes(secret),
+            names=_lines(names),
+            key_map=key_map,
+            passphrase=passphrase,
+        )
+    except NothingLeft as error:
+        if held_list is not None:
+            _list(error.held, held_list)
+        raise
     files = done.report["files"]
     wrote = ", ".join(f"{n} {kind}" for kind, n in files["written"].items())
     click.echo(f"wrote {wrote}, of {people(done.report['subjects'])}")
     for row in done.report["held_back"]:
         click.secho("held back: ", fg="yellow", nl=False, err=True)
-        click.echo(f"{row['files']} files: {row['why']}", err=True)
+        click.echo(f"{row['files']} file{'s' * (row['files'] != 1)}: {row['why']}", err=True)
+    if done.held and held_list is None:
+        click.echo("which ones: say --held FILE.tsv", err=True)
     if held_list is not None:
         _list(done.held, held_list)
         click.echo(f"list: {held_list} (names of files: keep it apart from the data)")

@@ -19,6 +19,8 @@ from . import deface_command
 from .telling import doubted, told
 
 _FILE = click.Path(path_type=Path)
+#: Options that name a file to be written, beside OUT.
+_MORE_OUTPUTS = ("face_mask", "picture", "field")
 _TRANSFORM_ENDINGS = (".tfm", ".txt", ".mat")
 _MADE = {
     "transform": "Transform to write: .tfm, .txt (ITK's text) or .mat.",
@@ -195,7 +197,15 @@ def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     checked = _checked(step, values_of(given, step.parameters))
     _check_output(step, output_path, given.get("picture"))
     inputs = [input_path, *(v for k, v in given.items() if k.startswith("input_") and v)]
-    _spare_inputs(output_path, inputs)
+    outputs = {"OUT": output_path, **{o: given[o] for o in _MORE_OUTPUTS if given.get(o)}}
+    for number, (name, path) in enumerate(outputs.items()):
+        _spare_inputs(path, inputs, name)
+        if path.absolute() in [p.absolute() for p in list(outputs.values())[:number]]:
+            raise InputError(
+                f"{_option(name)} is the same file as another output: '{path}'",
+                hint="give each a name of its own",
+            )
+    _spare_sidecar(output_path)
     arguments: dict[str, Any] = {
         step.inputs[0].name: _main_input(step, input_path, {**given, "output_path": output_path})
     }
@@ -326,12 +336,36 @@ def _check_output(step: Step, path: Path, picture: Path | None = None) -> None:
             )
 
 
-def _spare_inputs(output: Path, inputs: Sequence[Any]) -> None:
+def _spare_sidecar(output: Path) -> None:
+    """Refuse to put a record in the place of a sidecar that somebody else wrote."""
+    from mriprep.io.strict_json import load_json
+    from mriprep.run_record import sidecar_path
+
+    record = sidecar_path(output)
+    if not record.is_file():
+        return
+    try:
+        about = load_json(record)
+        ours = about["GeneratedBy"][0]["Name"] == "mriprep"
+    except (OSError, ValueError, LookupError, TypeError):
+        ours = False
+    if not ours:
+        raise InputError(
+            f"'{record}' is not mriprep's, and the record of this step would take its place",
+            hint="give another name or folder for OUT",
+        )
+
+
+def _option(name: str) -> str:
+    return name if name == "OUT" else f"--{name.replace('_', '-')}"
+
+
+def _spare_inputs(output: Path, inputs: Sequence[Any], name: str = "OUT") -> None:
     """Refuse to write over what is read: a scan may be the only one there is."""
     for given in inputs:
         if output.exists() and Path(given).exists() and output.samefile(given):
             raise InputError(
-                f"OUT is the same file as an input: '{output}'",
+                f"{_option(name)} is the same file as an input: '{output}'",
                 hint="give another name; mriprep never writes over what it reads",
             )
 

@@ -85,6 +85,8 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
             ManufacturerModelName SoftwareVersions DeviceSerialNumber StationName
             ReceiveCoilName TransmitCoilName""",
         "characteristics": "PatientSex PatientAge PatientWeight PatientSize PregnancyStatus SmokingStatus",
+        # No attribute: images in whose voxels text seems to be seen.
+        "voxels": "",
     }
 )
 #: Codes of PS3.16, context group 7050, for what was done.

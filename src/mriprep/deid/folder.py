@@ -28,6 +28,17 @@ from .keymap import check_passphrase, write_map
 REPORT, TEXT = "deidentification.json", "deidentification.txt"
 
 
+class NothingLeft(InputError):
+    """Nothing of the input can be let through; `held` says of each file why."""
+
+    def __init__(self, held: list[Held]) -> None:
+        super().__init__(
+            _nothing(held),
+            hint="--held FILE.tsv lists them; docs/deidentify.md says what is let through",
+        )
+        self.held = tuple(held)
+
+
 @dataclass(frozen=True)
 class Deidentified:
     """What :func:`deidentify` did.
@@ -74,10 +85,11 @@ def deidentify(
         A folder, or a zip archive; is not changed.
     output : path
         A folder that is not there yet or is empty; appears whole or not at all.
-    keep : iterable of {"dates", "device", "characteristics"}
+    keep : iterable of {"dates", "device", "characteristics", "voxels"}
         What is kept beside the basic profile: dates, moved back by a number
         of days for each subject; model, serial number, station and software;
-        sex, age (90 for all above 89), weight and size.
+        sex, age (90 for all above 89), weight and size; images in whose voxels
+        text seems to be seen, which you have looked at.
     secret : bytes, optional
         At least 16 bytes. The same secret gives the same codes, UIDs and dates; without it they
         are random, and consistent within this call.
@@ -137,9 +149,7 @@ def deidentify(
         _tidy(part)
         files = len(work.held) + len(work.written)
         if not work.written:
-            raise InputError(
-                _nothing(work.held), hint="see docs/deidentify.md for what is let through"
-            )
+            raise NothingLeft(work.held)
         told = report.summary(work, files=files, lasting=secret is not None, mapped=bool(kept))
         write_json(told, part / REPORT)
         write_text(report.readable(told), part / TEXT)

@@ -106,7 +106,7 @@ def _write_image(
             if not hasattr(ds, "file_meta"):
                 ds.file_meta = FileMetaDataset()
             voxels = only_voxels(ds)
-            if any(has_text(picture) for picture in voxels):
+            if "voxels" not in cleaner.options and any(has_text(picture) for picture in voxels):
                 raise _Text
             counted, cleaner = cleaner, Cleaner(cleaner.keyed, cleaner.options, cleaner.known)
             new = cleaner.clean(ds, subject, person)
@@ -174,7 +174,9 @@ def write_other(work: Work, found: Gathered, kind: Kind, path: PurePosixPath) ->
         if new in work.written:
             raise Unfit("another file of the same meaning was written already")
         if kind == "nifti":
-            _refuse_named(nifti.copy(source, target), work.telling)
+            _refuse_named(
+                nifti.copy(source, target, look="voxels" not in work.options), work.telling
+            )
         elif kind == "json":
             data, stayed, removed = sidecar.clean_json(
                 source.read_bytes(), work.options, work.known

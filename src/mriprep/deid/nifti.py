@@ -42,8 +42,10 @@ def header_size(head: bytes) -> int:
     return 0
 
 
-def rewrite(source: BinaryIO, target: BinaryIO) -> bytes:
+def rewrite(source: BinaryIO, target: BinaryIO, *, look: bool = True) -> bytes:
     """Copy an image, unpacked, without anything that is neither geometry nor voxel.
+
+    With `look`, one in whose voxels text seems to be seen is refused.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def rewrite(source: BinaryIO, target: BinaryIO) -> bytes:
         looked: list[bytes] = []
         for part in _parts(source, volume):
             target.write(part)
-            if n == 0 and code in DATATYPES and DATATYPES[code][0] in "iu" and rank >= 2:
+            if look and n == 0 and code in DATATYPES and DATATYPES[code][0] in "iu" and rank >= 2:
                 looked.append(part)
         if looked:
             kind = np.dtype(DATATYPES[code]).newbyteorder(order)
@@ -107,7 +109,9 @@ def _look(volume: Any) -> None:
     # Letters lie in a row of the array as it is stored, or turned.
     for k in range(stack.shape[2]):
         if has_text(stack[:, :, k].T) or has_text(stack[:, :, k]):
-            raise Unfit("there seems to be text in its voxels")
+            raise Unfit(
+                "there seems to be text in its voxels (if you have looked and there is none: --keep voxels)"
+            )
 
 
 def _put(new: bytearray, size: int, order: str, name: str, *values: float) -> None:
@@ -132,7 +136,7 @@ def _parts(source: BinaryIO, count: int) -> Iterator[bytes]:
         yield part
 
 
-def copy(source: Path, target: Path) -> bytes:
+def copy(source: Path, target: Path, *, look: bool = True) -> bytes:
     """:func:`rewrite` from file to file; packed where the source is, without a name in the stream."""
     from isal import igzip
 
@@ -141,9 +145,9 @@ def copy(source: Path, target: Path) -> bytes:
         file.seek(0)
         with target.open("xb") as out:
             if not packed:
-                return rewrite(file, out)
+                return rewrite(file, out, look=look)
             with (
                 igzip.IGzipFile(fileobj=file, mode="rb") as unpacked,
                 igzip.IGzipFile("", "wb", 2, out, 0) as packing,
             ):
-                return rewrite(unpacked, packing)
+                return rewrite(unpacked, packing, look=look)

@@ -112,20 +112,30 @@ def triangle(values: npt.NDArray[Any], bins: int = 256) -> float:
     values : array
         Finite values, not all the same.
     bins : int
-        Bins of the histogram.
+        Bins of the histogram, at most: fewer grey values than that have a bin each, since
+        empty bins between them would be corners.
 
     Returns
     -------
     float
         The centre of a bin; what lies above it is foreground.
     """
-    counts, centres = histogram(values, bins)
+    counts, centres = histogram(values, _no_comb(values, bins))
     peak = int(np.argmax(counts))
     filled = np.flatnonzero(counts)
     flipped = peak - filled[0] < filled[-1] - peak
     if flipped:  # so that the tail is on the left
-        counts, centres, peak = counts[::-1], centres[::-1], bins - 1 - peak
+        counts, centres, peak = counts[::-1], centres[::-1], counts.size - 1 - peak
     first = int(np.flatnonzero(counts)[0])
     steps = np.arange(peak - first)
     distance = counts[peak] * steps - (peak - first) * counts[first:peak]
     return float(centres[first + int(np.argmax(distance)) if steps.size else first])
+
+
+def _no_comb(values: npt.NDArray[Any], bins: int) -> int:
+    """At most so many bins, and no more than there are grey values at their usual distance."""
+    levels = np.unique(values)
+    if levels.size > bins:
+        return bins
+    level = np.diff(levels.astype(np.float64))
+    return min(bins, 1 + round(float(levels[-1] - levels[0]) / float(np.median(level))))

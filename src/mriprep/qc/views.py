@@ -65,12 +65,24 @@ class Look:
 
     @property
     def native(self) -> Volume:
-        """The scan as it was read."""
-        return self.outcome.case[self.outcome.contrast]
+        """The scan as it was read; without its face where the recipe removes that."""
+        scan = self.outcome.case[self.outcome.contrast]
+        if all(e.step.name != "deface" for e in self.outcome.recipe.entries):
+            return scan
+        if self.outcome.shown is None:  # the run stopped before: nothing of the head is shown
+            return scan.replace(np.zeros(scan.shape, np.uint8))
+        return self.outcome.shown
 
     @cached_property
     def to_native(self) -> Transform:
         """Points of the result to points of the scan, mm."""
+        steps = self.outcome.steps
+        pulled = [n for n, s in enumerate(steps) if s.pulled is not None]
+        removed = [n for n, s in enumerate(steps) if s.name == "deface"]
+        if (
+            pulled and removed and removed[-1] > pulled[-1]
+        ):  # what is shown lies where the result is
+            return Transform.identity()
         return chain(self.outcome).to_native
 
     @cached_property

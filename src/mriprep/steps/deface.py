@@ -205,15 +205,20 @@ def _checked(image: Volume) -> npt.NDArray[np.float32]:
         raise InputError(
             "deface: this looks like labels or a mask (whole numbers in large even regions), which"
             " show no face: it can't be registered",
-            hint="deface the scan that they were made of; labels of brain tissue stay as they are, and"
-            " labels of the whole head take the scan's face mask: deface with `face`"
-            " (--face FACE.nii.gz) says what that is, apply_mask sets it to 0",
+            hint="deface the scan that they were made of; labels of brain tissue show no face and stay"
+            " as they are. Labels of the whole head: set them to 0 where the scan's face mask"
+            " (--face-mask FACE.nii.gz) is 1",
         )
     return values
 
 
 def _by_mask(image: Volume, mask: Volume | None, face: Volume, method: str, fwhm: float) -> Volume:
     """Remove what a mask says."""
+    if method == "shear":
+        raise InputError(
+            "deface: the plane of 'shear' is found by the brain, not by a face mask",
+            hint="leave one of the two out; with a face mask, method is blank or blur",
+        )
     if face.role is not Role.MASK:
         raise InputError(
             f"deface: face must be a mask, got a volume of role '{face.role}'",
