@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ def data() -> Path:
     path = Path(folder).resolve()
     assert path.is_dir(), f"MRIPREP_TEST_DATA is not a folder: {path}"
     return path
+
+
+@pytest.fixture(autouse=True)
+def one_thread_of_torch() -> None:
+    """Workers share the cores: threads of torch that a test before has left would wait for others'."""
+    torch = sys.modules.get("torch")
+    if torch is not None and "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
