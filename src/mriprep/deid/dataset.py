@@ -81,7 +81,12 @@ class Cleaner:
         new.LongitudinalTemporalInformationModified = (
             "MODIFIED" if "dates" in self.options else "REMOVED"
         )
-        done = ["basic", "descriptors", *sorted(self.options & CODES.keys()), *(["private"] if private else [])]
+        done = [
+            "basic",
+            "descriptors",
+            *sorted(self.options & CODES.keys()),
+            *(["private"] if private else []),
+        ]
         new.DeidentificationMethod = "mriprep deidentify"
         new.DeidentificationMethodCodeSequence = [_code(*CODES[name]) for name in done]
         return new

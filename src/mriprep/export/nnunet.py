@@ -105,7 +105,9 @@ def write(
     changed = [f"{old} is {now}" for old, now in new.items() if old != now]
     if changed:
         told = ", ".join(changed[:_TOLD]) + (", ..." if len(changed) > _TOLD else "")
-        notes.append(f"labels were numbered anew, as nnU-Net wants them: {told} (all of them: dataset.json)")
+        notes.append(
+            f"labels were numbered anew, as nnU-Net wants them: {told} (all of them: dataset.json)"
+        )
     return Written(
         selection, {"label_values": {str(k): v for k, v in new.items()}}, cases,
         words.opening(selection, "nnU-Net v2 raw data set") + _README, tuple(notes),
