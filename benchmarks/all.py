@@ -127,7 +127,8 @@ def page(done: list[tuple[Benchmark, Ran | None]]) -> str:
     """The table, with what it was made with above it and what was printed below."""
     machine = f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     parts = [
-        "# All benchmarks, short\n\nMade by `make bench`, which is:\n\n```text\n"
+        # No table of contents has it: it is there once it was made.
+        "---\norphan: true\n---\n\n# All benchmarks, short\n\nMade by `make bench`, which is:\n\n```text\n"
         f"{DATA}=... python benchmarks/all.py --write docs/benchmarks.md\n```\n",
         f"On {machine}. The short forms are small on purpose (images of 2 to 4 mm): they show that every benchmark runs, and"
         " what takes time there. Figures at full size are on the pages of each part. On a machine that others use, only ratios"
