@@ -226,7 +226,7 @@ ELEMENTS = {
     "ImageOrientationPatient": [["0"] * 6, ["1", "0", "0", "1", "0", "0"], ["1e308"] * 6],
     "ImagePositionPatient": [["1e308", "0", "0"], ["0", "0", "0"]],
     "RescaleSlope": ["0", "1e308", "-1"],
-    "SeriesInstanceUID": ["../../../tmp/evil", "", "1." * 30],
+    "SeriesInstanceUID": ["../../../evil", "", "1." * 30],
     "SeriesDescription": ["../../evil", "a/b\\c", "\x1b[31mred", "x" * 64, "名前" * 10],
     "PatientID": ["../../evil", "", "\u202e", "CON"],
 }  # fmt: skip
