@@ -88,9 +88,9 @@ R = TypeVar("R")
 #: What a step says of its engine where none was needed.
 NO_ENGINE = "none"
 
-#: Says what a step will make of grids and transforms, before there are voxels.
 #: A sentence of the methods section, or what makes it of the parameters.
 Sentence = str | Callable[[Mapping[str, Any]], str]
+#: Says what a step will make of grids and transforms, before there are voxels.
 Planner = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
 
 

@@ -11,7 +11,8 @@ import click
 
 from mriprep.core import InputError, OutputError, Role, Transform, Volume
 
-from .step_commands import _image, _spare_inputs
+from .step_commands import _image
+from .step_outputs import spare_inputs
 
 _FILE = click.Path(path_type=Path)
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -201,7 +202,7 @@ def _spare(output: Path, inputs: Sequence[Path | None]) -> None:
     from mriprep.run_record import sidecar_path
 
     given = [p for p in inputs if p is not None]
-    _spare_inputs(output, given)
+    spare_inputs(output, given)
     records = [p if p.suffix == ".json" else sidecar_path(p) for p in given if not p.is_dir()]
     beside = sidecar_path(output)
     if any(beside.exists() and r.exists() and beside.samefile(r) for r in records):

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import time
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import click
 
-from mriprep.core import Case, Doubt, InputError, MriprepError, RecipeError, Role, Transform, Volume
+from mriprep.core import Case, Doubt, MriprepError, RecipeError, Role, Transform, Volume
 from mriprep.core.errors import nearest
 from mriprep.declare import Input, Parameter, Step, keeping
 
 from . import deface_command
+from .step_outputs import TRANSFORM_ENDINGS, check_outputs
 from .telling import doubted, told
 
 _FILE = click.Path(path_type=Path)
-#: Options that name a file to be written, beside OUT.
-_MORE_OUTPUTS = ("face_mask", "picture", "field")
-_TRANSFORM_ENDINGS = (".tfm", ".txt", ".mat")
 _MADE = {
     "transform": "Transform to write: .tfm, .txt (ITK's text) or .mat.",
     "slices": "Folder to write the slices and their table into.",
@@ -195,17 +193,8 @@ def _is_number(text: str) -> bool:
 def _run(step: Step, input_path: Path, output_path: Path, **given: Any) -> None:
     """Read, do, write."""
     checked = _checked(step, values_of(given, step.parameters))
-    _check_output(step, output_path, given.get("picture"))
     inputs = [input_path, *(v for k, v in given.items() if k.startswith("input_") and v)]
-    outputs = {"OUT": output_path, **{o: given[o] for o in _MORE_OUTPUTS if given.get(o)}}
-    for number, (name, path) in enumerate(outputs.items()):
-        _spare_inputs(path, inputs, name)
-        if path.absolute() in [p.absolute() for p in list(outputs.values())[:number]]:
-            raise InputError(
-                f"{_option(name)} is the same file as another output: '{path}'",
-                hint="give each a name of its own",
-            )
-    _spare_sidecar(output_path)
+    check_outputs(step, output_path, inputs, given)
     arguments: dict[str, Any] = {
         step.inputs[0].name: _main_input(step, input_path, {**given, "output_path": output_path})
     }
@@ -314,62 +303,6 @@ def _module(step: Step) -> Any:
     return importlib.import_module(f"mriprep.steps.{step.name}")
 
 
-def _check_output(step: Step, path: Path, picture: Path | None = None) -> None:
-    """Refuse what could not be written before anything is computed."""
-    if step.makes == "transform" and path.suffix not in _TRANSFORM_ENDINGS:
-        raise InputError(
-            f"a transform cannot be written as '{path.name}'",
-            hint=f"{step.name} makes a transform: give a name that ends on"
-            f" {', '.join(_TRANSFORM_ENDINGS)}; `mriprep resample --to` takes it from there",
-        )
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise InputError(
-            f"a picture cannot be written as '{picture.name}'", hint="give a name that ends on .png"
-        )
-    if step.makes not in ("transform", "slices"):
-        from mriprep.io.sniff import WRITABLE, extension
-
-        if extension(path, WRITABLE) is None:
-            raise InputError(
-                f"an image cannot be written as '{path.name}'",
-                hint=f"give a name that ends on {', '.join(WRITABLE)}",
-            )
-
-
-def _spare_sidecar(output: Path) -> None:
-    """Refuse to put a record in the place of a sidecar that somebody else wrote."""
-    from mriprep.io.strict_json import load_json
-    from mriprep.run_record import sidecar_path
-
-    record = sidecar_path(output)
-    if not record.is_file():
-        return
-    try:
-        about = load_json(record)
-        ours = about["GeneratedBy"][0]["Name"] == "mriprep"
-    except (OSError, ValueError, LookupError, TypeError):
-        ours = False
-    if not ours:
-        raise InputError(
-            f"'{record}' is not mriprep's, and the record of this step would take its place",
-            hint="give another name or folder for OUT",
-        )
-
-
-def _option(name: str) -> str:
-    return name if name == "OUT" else f"--{name.replace('_', '-')}"
-
-
-def _spare_inputs(output: Path, inputs: Sequence[Any], name: str = "OUT") -> None:
-    """Refuse to write over what is read: a scan may be the only one there is."""
-    for given in inputs:
-        if output.exists() and Path(given).exists() and output.samefile(given):
-            raise InputError(
-                f"{_option(name)} is the same file as an input: '{output}'",
-                hint="give another name; mriprep never writes over what it reads",
-            )
-
-
 def _main_input(step: Step, path: Path, given: Mapping[str, Any]) -> Any:
     if step.inputs[0].slot == "source":
         return path
@@ -403,7 +336,7 @@ def _other_input(wanted: Input, value: str, given: Mapping[str, Any]) -> Any:
     if value in wanted.words:
         return value
     path = Path(value)
-    if wanted.slot == "transform" and path.suffix in _TRANSFORM_ENDINGS:
+    if wanted.slot == "transform" and path.suffix in TRANSFORM_ENDINGS:
         from mriprep.api import read_transform
 
         return read_transform(path)

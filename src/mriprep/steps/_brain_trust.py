@@ -58,6 +58,19 @@ ABOVE: Limits = {
 _LEAST, _MOST = 0.5, 1.4
 #: Where no age is known: from a newborn's brain to the largest skull, ml.
 PLAUSIBLE_ML = (300.0, 2100.0)
+
+
+def implausible(ml: float) -> str | None:
+    """Why a mask of that volume (ml) is hardly a brain's at any age; None if it may be one."""
+    least, most = PLAUSIBLE_ML
+    if least <= ml <= most:
+        return None
+    return (
+        f"the mask holds {ml:.0f} ml; a brain has {least:.0f} to {most:.0f} ml (is it the brain's"
+        " mask, and of the whole brain?)"
+    )
+
+
 #: A volume beyond the range by this factor (log) is no brain's, whatever else speaks for it.
 _BEYOND = 0.25
 #: A scan that is thinner than this shows no whole brain, mm: a newborn's is twice as high.

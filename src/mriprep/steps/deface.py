@@ -14,7 +14,7 @@ from mriprep.declare import Citation, Face, Image, Mask, Unit, keep, keeping, st
 from mriprep.io.inspect import looks_like
 
 from ._anatomy import looks_stripped
-from ._brain_trust import PLAUSIBLE_ML
+from ._brain_trust import implausible
 from ._common import on_grid, varied
 from ._face import LEAST_SEEN, LEAST_SHOWN, Place, place, removable, shown
 from ._trust import THRESHOLD
@@ -275,12 +275,8 @@ def as_it_is(image: Volume) -> Volume:
 
 def _doubts(where: Place) -> None:
     volume = float(where.brain.data.sum()) * where.brain.grid.voxel_volume / 1000
-    least, most = PLAUSIBLE_ML
-    if not least <= volume <= most:
-        _doubt(
-            f"the brain's mask holds {volume:.0f} ml, a brain {least:.0f} to {most:.0f} ml (is it the"
-            " brain's mask, and of the whole brain?)"
-        )
+    if (why := implausible(volume)) is not None:
+        _doubt(why)
     if where.score < THRESHOLD:
         _doubt(
             f"the registration that says where the face is has a score of {where.score:.2f},"

@@ -14,7 +14,7 @@ from mriprep.core.slices import arranged
 from mriprep.declare import Citation, Image, Mask, Tissues, Unit, keep, step
 from mriprep.kernels.extent import bounds
 
-from ._brain_trust import PLAUSIBLE_ML
+from ._brain_trust import implausible
 from ._common import BoolImage, FloatImage, on_grid, varied
 
 if TYPE_CHECKING:  # they bring in numba, which listings of steps do without
@@ -283,12 +283,9 @@ def _tell(image: Volume, found: Parted, kind: str, decided: str, by: str, count:
             "shading_to": round(found.shading[1], 3),
         },
     )
-    whole, (least, most) = count * ml, PLAUSIBLE_ML
-    if not least <= whole <= most:
-        _doubt(
-            f"the mask holds {whole:.0f} ml; a brain has {least:.0f} to {most:.0f} ml (is it the"
-            " brain's mask, and of the whole brain?)"
-        )
+    whole = count * ml
+    if (why := implausible(whole)) is not None:
+        _doubt(why)
     shares = [v / whole for v in volumes[1:]]
     if contrast < _LEAST_CONTRAST or min(shares) < _LEAST_SHARE:
         _doubt(

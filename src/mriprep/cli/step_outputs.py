@@ -1,0 +1,95 @@
+"""Where a step's command writes: everything is checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mriprep.core import InputError
+from mriprep.declare import Step
+
+#: Options that name a file to be written, beside OUT.
+_MORE_OUTPUTS = ("face_mask", "picture", "field")
+TRANSFORM_ENDINGS = (".tfm", ".txt", ".mat")
+
+
+def check_outputs(
+    step: Step, output_path: Path, inputs: Sequence[Any], given: Mapping[str, Any]
+) -> None:
+    """Refuse outputs that could not be written, or would take the place of something.
+
+    Raises
+    ------
+    InputError
+        If a name's ending is none that can be written, two outputs are one file, one is
+        an input, or a sidecar that is not mriprep's lies where the record goes.
+    """
+    _check_names(step, output_path, given.get("picture"))
+    outputs = {"OUT": output_path, **{o: given[o] for o in _MORE_OUTPUTS if given.get(o)}}
+    seen: set[Path] = set()
+    for name, path in outputs.items():
+        spare_inputs(path, inputs, name)
+        if path.absolute() in seen:
+            raise InputError(
+                f"{_option(name)} is the same file as another output: '{path}'",
+                hint="give each a name of its own",
+            )
+        seen.add(path.absolute())
+    _spare_sidecar(output_path)
+
+
+def _check_names(step: Step, path: Path, picture: Path | None) -> None:
+    """Refuse what could not be written before anything is computed."""
+    if step.makes == "transform" and path.suffix not in TRANSFORM_ENDINGS:
+        raise InputError(
+            f"a transform cannot be written as '{path.name}'",
+            hint=f"{step.name} makes a transform: give a name that ends on"
+            f" {', '.join(TRANSFORM_ENDINGS)}; `mriprep resample --to` takes it from there",
+        )
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise InputError(
+            f"a picture cannot be written as '{picture.name}'", hint="give a name that ends on .png"
+        )
+    if step.makes not in ("transform", "slices"):
+        from mriprep.io.sniff import WRITABLE, extension
+
+        if extension(path, WRITABLE) is None:
+            raise InputError(
+                f"an image cannot be written as '{path.name}'",
+                hint=f"give a name that ends on {', '.join(WRITABLE)}",
+            )
+
+
+def _spare_sidecar(output: Path) -> None:
+    """Refuse to put a record in the place of a sidecar that somebody else wrote."""
+    from mriprep.io.strict_json import load_json
+    from mriprep.run_record import sidecar_path
+
+    record = sidecar_path(output)
+    if not record.is_file():
+        return
+    try:
+        about = load_json(record)
+        ours = about["GeneratedBy"][0]["Name"] == "mriprep"
+    except (OSError, ValueError, LookupError, TypeError):
+        ours = False
+    if not ours:
+        raise InputError(
+            f"'{record}' is not mriprep's, and the record of this step would take its place",
+            hint="give another name or folder for OUT",
+        )
+
+
+def _option(name: str) -> str:
+    return name if name == "OUT" else f"--{name.replace('_', '-')}"
+
+
+def spare_inputs(output: Path, inputs: Sequence[Any], name: str = "OUT") -> None:
+    """Refuse to write over what is read: a scan may be the only one there is."""
+    for given in inputs:
+        if output.exists() and Path(given).exists() and output.samefile(given):
+            raise InputError(
+                f"{_option(name)} is the same file as an input: '{output}'",
+                hint="give another name; mriprep never writes over what it reads",
+            )
