@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from mriprep import derivatives
 from mriprep.run import Outcome
 from mriprep.session import SessionOutcome
 
+from .drawing import Drawing
 from .quality import assess, write_quality
 
 
@@ -62,21 +64,39 @@ def write_all(
         If something cannot be written.
     """
     outcomes = list(done.outcomes.values()) if isinstance(done, SessionOutcome) else [done]
-    if done.failure is None:
-        files = {o.contrast: derivatives.write(o, folder) for o in outcomes}
-        for outcome in outcomes:
-            derivatives.failure_path(outcome, folder).unlink(missing_ok=True)
-    else:
+    if done.failure is not None:
         outcomes = [o for o in outcomes if o.failure is not None]
-        files = {o.contrast: [derivatives.write_failure(o, folder)] for o in outcomes}
-    qualities: dict[str, dict[str, Any]] = {}
-    quality_files = []
-    for outcome in outcomes if quality else []:
-        page = page_name(outcome) if report else None
-        qualities[outcome.contrast] = assess(outcome, report=page)
-        quality_files.append(write_quality(qualities[outcome.contrast], outcome, folder))
-    pages = [_page(done, folder, files, qualities)] if report else []
+    # Writing and drawing wait for nothing that is measured: they go on beside it.
+    with ThreadPoolExecutor(1, "mriprep-write") as beside:
+        writing = beside.submit(_results, done, outcomes, folder)
+        drawing = beside.submit(_drawn, done) if report else None
+        qualities = {
+            o.contrast: assess(o, report=page_name(o) if report else None)
+            for o in (outcomes if quality else [])
+        }
+        files = writing.result()
+        drawings = drawing.result() if drawing else {}
+    quality_files = [
+        write_quality(qualities[o.contrast], o, folder) for o in outcomes if o.contrast in qualities
+    ]
+    pages = [_page(done, folder, files, qualities, drawings)] if report else []
     return Written(files, qualities, quality_files, pages)
+
+
+def _results(
+    done: Outcome | SessionOutcome, outcomes: list[Outcome], folder: Path
+) -> dict[str, list[Path]]:
+    if done.failure is not None:
+        return {o.contrast: [derivatives.write_failure(o, folder)] for o in outcomes}
+    files = {o.contrast: derivatives.write(o, folder) for o in outcomes}
+    for outcome in outcomes:
+        derivatives.failure_path(outcome, folder).unlink(missing_ok=True)
+    return files
+
+
+def _drawn(done: Outcome | SessionOutcome) -> dict[str, Drawing]:
+    outcomes = list(done.outcomes.values()) if isinstance(done, SessionOutcome) else [done]
+    return {o.contrast: Drawing(o).ahead() for o in outcomes}
 
 
 def page_name(outcome: Outcome) -> str:
@@ -89,12 +109,18 @@ def _page(
     folder: Path,
     files: Mapping[str, list[Path]],
     qualities: Mapping[str, Mapping[str, Any]],
+    drawings: Mapping[str, Drawing],
 ) -> Path:
     if isinstance(done, SessionOutcome):
         from .session_report import write_session_report
 
         return write_session_report(
-            done, folder, version=version("mriprep"), outputs=files, qualities=qualities
+            done,
+            folder,
+            version=version("mriprep"),
+            outputs=files,
+            qualities=qualities,
+            drawings=drawings,
         )
     from .report import write_report
 
@@ -104,4 +130,5 @@ def _page(
         version=version("mriprep"),
         outputs=files[done.contrast],
         quality=qualities.get(done.contrast),
+        drawing=drawings.get(done.contrast),
     )

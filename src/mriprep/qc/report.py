@@ -18,12 +18,13 @@ from mriprep.record import StepRecord, methods_text, references
 from mriprep.run import Outcome
 
 from . import blocks, figures, spec, words
-from .comparison import PLOT, Comparison, compare
+from .comparison import PLOT, Comparison
+from .drawing import Drawing, moved_by
 from .figures import Tile
 from .meanings import Meanings
 from .page import rendered
 from .standing import Standing
-from .views import MAKERS, Look, Sheet
+from .views import Sheet
 
 #: The cohort's page, beside those of cases.
 INDEX = "index.html"
@@ -73,6 +74,7 @@ def write_report(
     quality: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
     metrics: Meanings | None = None,
+    drawing: Drawing | None = None,
 ) -> Path:
     """Write the report of a run, whole or not at all, and return its path.
 
@@ -93,6 +95,7 @@ def write_report(
         quality=quality,
         standing=standing,
         metrics=metrics,
+        drawing=drawing,
     )
     return write_text(page, path)
 
@@ -106,6 +109,7 @@ def render(
     quality: Mapping[str, Any] | None = None,
     standing: Standing | None = None,
     metrics: Meanings | None = None,
+    drawing: Drawing | None = None,
 ) -> str:
     """The report of a run, one HTML page without anything outside it.
 
@@ -126,6 +130,8 @@ def render(
         How the other images of the cohort are spread.
     metrics : mapping, optional
         What metrics mean; by default what mriprep knows of them.
+    drawing : Drawing, optional
+        The outcome's pictures, where they were made before.
 
     Returns
     -------
@@ -145,20 +151,20 @@ def render(
     cited = references(steps)
     asked = [e.step.name for e in outcome.recipe.entries if e.step.name != "convert"]
     grids = outcome.case[outcome.contrast].grid, outcome.image.grid
-    look = Look(outcome)
+    drawing = Drawing(outcome) if drawing is None else drawing
     filled = {
         "histograms": blocks.histograms(quality, standing),
         "metrics": blocks.metrics(quality, standing, metrics),
     }
     shown = [
-        Shown(p, MAKERS[p.shows](look) if p.shows in MAKERS else None)
-        for p in spec.there(look.has)
+        Shown(p, drawing.part(p.shows))
+        for p in spec.there(drawing.look.has)
         if p.shows != "steps" or steps or failure
     ]
     taken = [s.part.id for s in shown]
     sections = []
     for n, said in enumerate(told["steps"]):
-        sections.append(_section(outcome, n, said, _free(steps[n].name, taken)))
+        sections.append(_section(drawing, n, said, _free(steps[n].name, taken)))
         taken.append(sections[-1].id)
     links = {*taken, "stopped"} - {n for n, html in filled.items() if not html}
     return rendered(
@@ -242,14 +248,12 @@ def _methods(steps: tuple[StepRecord, ...], cited: list[Citation], version: str)
 # -- one step ---------------------------------------------------------------------------------
 
 
-def _section(outcome: Outcome, index: int, said: Mapping[str, Any], ident: str) -> Section:
-    record = outcome.steps[index]
+def _section(drawing: Drawing, index: int, said: Mapping[str, Any], ident: str) -> Section:
+    outcome, record = drawing.outcome, drawing.outcome.steps[index]
     declared = {e.step.name: e.step for e in outcome.recipe.entries}.get(record.name)
-    # Of the contrasts of a session, all but one are registered to the reference and nothing else.
-    transform = outcome.state.get("to_reference", outcome.state.get("transform"))
+    transform = moved_by(outcome)
     slices = outcome.state.get("slices")
     facts = words.products(said["facts"])
-    pictures: Comparison | None = None
     sheet: tuple[Tile, ...] = ()
     moved = not record.before.matches(record.after)
     if record.makes == "transform" and isinstance(transform, Transform):
@@ -257,8 +261,6 @@ def _section(outcome: Outcome, index: int, said: Mapping[str, Any], ident: str) 
     elif record.makes == "slices" and isinstance(slices, Slices):
         facts.append(("slices", f"{len(slices)}, {slices.plane}"))
         sheet = figures.tiles(slices)
-    else:
-        pictures = compare(record, f"s{index + 1}", declared.each if declared else moved)
     return Section(
         number=index + 1,
         id=ident,
@@ -271,6 +273,6 @@ def _section(outcome: Outcome, index: int, said: Mapping[str, Any], ident: str) 
         grid=(words.grid(record.before), words.grid(record.after)) if moved else (),
         parameters=words.parameters(said["parameters"], declared),
         facts=facts,
-        pictures=pictures,
+        pictures=drawing.step(index, f"s{index + 1}"),
         tiles=sheet,
     )

@@ -15,6 +15,7 @@ from mriprep.snapshot import middle, take
 
 from . import blocks, figures, words
 from .comparison import PLOT, Comparison
+from .drawing import Drawing
 from .meanings import Meanings
 from .page import rendered
 from .report import write_report
@@ -48,6 +49,7 @@ def write_session_report(
     qualities: Qualities | None = None,
     standings: Mapping[str, Standing] | None = None,
     metrics: Meanings | None = None,
+    drawings: Mapping[str, Drawing] | None = None,
 ) -> Path:
     """Write the page of a session, and that of each of its contrasts, into a folder.
 
@@ -67,6 +69,8 @@ def write_session_report(
         How the other images of the cohort are spread, by contrast.
     metrics : mapping, optional
         What metrics mean; by default what mriprep knows of them.
+    drawings : mapping of str to Drawing, optional
+        Pictures that were made before, by contrast.
 
     Returns
     -------
@@ -91,6 +95,7 @@ def write_session_report(
             quality=(qualities or {}).get(contrast),
             standing=(standings or {}).get(contrast),
             metrics=metrics,
+            drawing=(drawings or {}).get(contrast),
         )
     page = render_session(done, version=version, qualities=qualities)
     return write_text(page, folder / f"{done.case.name}.html")

@@ -173,6 +173,7 @@ def _sheet_tiles(
     lines: Mapping[str, tuple[Volume, Transform | None, int]],
 ) -> tuple[tuple[Tile, ...], ...]:
     shown: dict[str, list[Tile]] = {}
+    image = image.replace(np.asarray(image.data, np.float32))  # once, not for each slice
     for plane, at in chosen:
         paths = []
         for kind, (labels, through, label) in lines.items():

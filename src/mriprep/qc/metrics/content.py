@@ -95,9 +95,12 @@ def _residual_bias(scene: Scene) -> Found:
     weights = np.ones(len(logs))
     surface = np.zeros(len(logs))
     for _ in range(4):  # least squares, then without what lies far off: vessels, lesions
+        # Not by BLAS: its threads wait for each other on a busy machine, and their number shows.
         weighted = terms * weights[:, None]
-        square = weighted.T @ terms + 1e-9 * len(logs) * np.eye(terms.shape[1])
-        surface = terms @ np.linalg.solve(square, weighted.T @ logs)
+        square = np.einsum("ni,nj->ij", weighted, terms) + 1e-9 * len(logs) * np.eye(len(terms.T))
+        surface = np.einsum(
+            "ni,i->n", terms, np.linalg.solve(square, np.einsum("ni,n->i", weighted, logs))
+        )
         off = logs - surface
         spread = 1.4826 * float(np.median(np.abs(off))) or 1e-12
         weights = np.clip(1 - (off / (4.685 * spread)) ** 2, 0, None) ** 2
@@ -154,15 +157,15 @@ def _order(scene: Scene) -> float:
     by_template = scene.what.pose is not None and all(t in given for t in names)
     medians: dict[str, float] = {}
     for t in names:
-        whole = scene.of_template(given[t]) if by_template else scene.tissue[t]
-        chance, brain = whole[scene.box], scene.brain[scene.box]
+        box, chance = scene.expected[t] if by_template else (scene.box, scene.tissue[t][scene.box])
+        brain = scene.brain[box]
         limit = 0.8 if by_template else 0.9
         sure = brain & (chance > limit)
         if sure.sum() < 50:
             sure = brain & (chance > 0.5)
         if sure.sum() < 50:
             raise Unmeasured(f"{int(sure.sum())} voxels are {t} for sure")
-        medians[t] = float(np.median(scene.corrected[scene.box][sure]))
+        medians[t] = float(np.median(scene.corrected[box][sure]))
     mean = float(np.mean(list(medians.values())))
     if mean <= 0:
         raise Unmeasured("the brain is not positive")

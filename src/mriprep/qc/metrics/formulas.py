@@ -230,12 +230,16 @@ def rpve(chance: Floats) -> float:
     return error / positive.size
 
 
-def overlap(a: Floats, b: Floats) -> float:
-    """Fuzzy Jaccard index of two maps of probability."""
-    most = float(np.maximum(a, b).sum(dtype=np.float64))
+def overlap(a: Floats, b: Floats, box: tuple[slice, slice, slice] | None = None) -> float:
+    """Fuzzy Jaccard index of two maps of probability; the second may be a box of the first, 0 beyond."""
+    here = a if box is None else a[box]
+    beyond = 0.0
+    if box is not None:
+        beyond = float(a.sum(dtype=np.float64)) - float(here.sum(dtype=np.float64))
+    most = float(np.maximum(here, b).sum(dtype=np.float64)) + beyond
     if most <= 0:
         raise Unmeasured("both maps are empty")
-    return float(np.minimum(a, b).sum(dtype=np.float64)) / most
+    return float(np.minimum(here, b).sum(dtype=np.float64)) / most
 
 
 def fwhm(image: Floats, mask: Mask) -> tuple[float, float, float]:

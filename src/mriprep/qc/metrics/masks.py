@@ -35,15 +35,8 @@ _BEYOND = 6
 _MANY = 3_000_000
 
 
-def head(
-    image: Floats,
-    brain: Mask,
-    white: Floats,
-    spacing: tuple[float, float, float],
-    *,
-    whole: bool = False,
-) -> Mask:
-    """The head: what lies within strong edges of the image.
+def edges(image: Floats, brain: Mask, white: Floats, spacing: tuple[float, float, float]) -> Mask:
+    """Strong edges of the image, and the brain.
 
     Parameters
     ----------
@@ -54,8 +47,6 @@ def head(
         Probability of white matter.
     spacing : (3,) floats
         mm.
-    whole : bool
-        Whether the head goes on beyond the image, on all sides but below.
 
     Returns
     -------
@@ -63,6 +54,25 @@ def head(
     """
     mask = _edges(_enhanced(image, white, brain), brain, spacing)
     mask |= brain
+    return mask
+
+
+def head(edges: Mask, brain: Mask, *, whole: bool = False) -> Mask:
+    """The head: what lies within strong edges of the image.
+
+    Parameters
+    ----------
+    edges : (X, Y, Z) bool array
+        As :func:`edges` finds them.
+    brain : (X, Y, Z) bool array
+    whole : bool
+        Whether the head goes on beyond the image, on all sides but below.
+
+    Returns
+    -------
+    (X, Y, Z) bool array
+    """
+    mask = edges
     # Where the head reaches the border of the image it goes on there; MRIQC takes it to end, and
     # leaves air at the border. It is followed, but where that air would lie within the brain's reach.
     sides = _BEYOND if whole else 0

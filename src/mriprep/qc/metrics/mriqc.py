@@ -229,11 +229,11 @@ def _overlap(scene: Scene) -> Found:
         raise Unmeasured("there are no tissue maps of a template")
     found: dict[str, float | str] = {}
     for t in TISSUES:
-        volume = scene.what.template_tissues.get(t)
+        expected = scene.expected.get(t)
         found[f"tpm_overlap_{t}"] = (
             f"the template has no map of {_NAMES[t]}"
-            if volume is None
-            else formulas.overlap(scene.tissue[t], np.clip(scene.of_template(volume), 0, 1))
+            if expected is None
+            else formulas.overlap(scene.tissue[t], expected.chances, expected.box)
         )
     return found
 

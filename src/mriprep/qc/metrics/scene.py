@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from .formulas import Summary, fwhm, summary
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
 TISSUES = ("csf", "gm", "wm")
 
 #: Less air than this says nothing, voxels.
@@ -89,6 +90,13 @@ class Measurable:
                 )
 
 
+class Expected(NamedTuple):
+    """Probabilities that a template gives, in a box of the scene; 0 beyond it."""
+
+    box: Box
+    chances: Floats
+
+
 class Scene:
     """A :class:`Measurable` with axes to the right, front and top, as MRIQC turns it; masks and scales.
 
@@ -148,7 +156,7 @@ class Scene:
         return self._floats(self.what.bias)
 
     @cached_property
-    def box(self) -> tuple[slice, slice, slice]:
+    def box(self) -> Box:
         """The brain's bounding box."""
         return bounds(self.brain)
 
@@ -171,11 +179,16 @@ class Scene:
         return np.maximum(self.corrected, 0) * np.float32(WHITE / self.white)
 
     @cached_property
-    def head(self) -> Mask:
-        """The head's mask."""
-        return masks.head(
+    def edges(self) -> Mask:
+        """Strong edges, and the brain."""
+        return masks.edges(
             np.maximum(self.corrected, 0), self.brain, self.tissue["wm"], self.spacing
         )
+
+    @cached_property
+    def head(self) -> Mask:
+        """The head's mask."""
+        return masks.head(self.edges, self.brain)
 
     @cached_property
     def hat(self) -> Mask:
@@ -185,9 +198,7 @@ class Scene:
     @cached_property
     def whole_head(self) -> Mask:
         """The head where it goes on beyond the image, on all sides but below."""
-        return masks.head(
-            np.maximum(self.corrected, 0), self.brain, self.tissue["wm"], self.spacing, whole=True
-        )
+        return masks.head(self.edges, self.brain, whole=True)
 
     @cached_property
     def outside(self) -> Mask:
@@ -249,14 +260,57 @@ class Scene:
         """FWHM of the image within the brain along each axis, voxels; NaN where it cannot be told."""
         return fwhm(self.raw[self.box], self.brain[self.box])
 
-    def of_template(self, volume: Volume, grid: Grid | None = None) -> Floats:
-        """A volume of the template, on the scene's grid or another in the scan's world."""
+    @cached_property
+    def expected(self) -> Mapping[str, Expected]:
+        """The template's probabilities of the tissues that it has, where they are not 0.
+
+        Raises
+        ------
+        Unmeasured
+            If there is no transform from a template.
+        """
         pose = self.what.pose
         if pose is None:
             raise Unmeasured("there is no transform from a template")
-        grid = grid or self.grid
-        matrix = np.linalg.inv(volume.grid.affine) @ np.linalg.inv(pose.matrix) @ grid.affine
-        return linear(np.nan_to_num(volume.floats()), matrix[:3], grid.shape)
+        found = {}
+        for name, volume in self.what.template_tissues.items():
+            part = _support(volume)
+            chances = np.clip(np.nan_to_num(part.floats()), 0, 1)
+            to_scan = np.linalg.inv(self.grid.affine) @ pose.matrix @ part.grid.affine
+            box = _reached(chances.shape, to_scan, self.grid.shape)
+            matrix = np.asarray(np.linalg.inv(to_scan), np.float64)
+            matrix[:3, 3] += matrix[:3, :3] @ [s.start for s in box]
+            x, y, z = (s.stop - s.start for s in box)
+            found[name] = Expected(box, linear(chances, matrix[:3], (x, y, z)))
+        return found
+
+
+def _support(volume: Volume) -> Volume:
+    """What of a map is not 0, with a voxel of 0 about it where there is one."""
+    there = np.asarray(volume.data) > 0
+    if not there.any():
+        return volume
+    box = tuple(
+        slice(max(s.start - 1, 0), min(s.stop + 1, n))
+        for s, n in zip(bounds(there), there.shape, strict=True)
+    )
+    data = np.asarray(volume.data)[box]
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [s.start for s in box]
+    return Volume(data, Grid(data.shape, affine), volume.role)
+
+
+def _reached(
+    shape: tuple[int, ...], to: npt.NDArray[np.float64], there: tuple[int, int, int]
+) -> Box:
+    """The box of an array's indices `there` that an array of `shape`, mapped by `to`, may cover."""
+    ends = [(-1, n) for n in shape]
+    corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1)
+    index = to[:3, :3] @ corners + to[:3, 3:]
+    low = np.clip(np.floor(index.min(1)).astype(int), 0, there)
+    high = np.clip(np.ceil(index.max(1)).astype(int) + 1, low, there)
+    a, b, c = (slice(int(u), int(v)) for u, v in zip(low, high, strict=True))
+    return a, b, c
 
 
 def _enough(air: Mask) -> Mask:
