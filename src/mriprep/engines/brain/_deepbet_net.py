@@ -20,10 +20,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from mriprep.core import EngineError
+from mriprep.kernels import channels
 
 Weights = dict[str, Any]
 
@@ -159,33 +161,31 @@ def _normalise(x: Any, *, relu: bool = True, moments: tuple[Any, Any] | None = N
     """Each channel to mean 0 and variance 1, in place, then the ReLU."""
     mean, variance = _moments(x) if moments is None else moments
     scale = torch.rsqrt(variance + _EPSILON)
-    # scale * x - scale * mean
-    scale, shift = (v.to(x.dtype)[None, :, None, None, None] for v in (scale, -mean * scale))
-    torch.addcmul(shift, x, scale, out=x)
+    factor, shift = (v.to(x.dtype) for v in (scale, -mean * scale))
+    if not x.is_cuda:
+        channels.scale(
+            _rows(x).numpy(), factor.numpy(), shift.numpy(), least=0.0 if relu else -np.inf
+        )
+        return x
+    # factor * x + shift
+    torch.addcmul(shift[None, :, None, None, None], x, factor[None, :, None, None, None], out=x)
     return x.relu_() if relu else x
 
 
 def _moments(x: Any) -> tuple[Any, Any]:
-    """Mean and variance of each channel, float64.
-
-    The sum of squares is the diagonal of a matrix product: several times as
-    fast as torch's own reductions over an outer axis.
-    """
-    channels = x.shape[1]
-    rows = x.permute(0, 2, 3, 4, 1).reshape(-1, channels)
+    """Mean and variance of each channel, float64."""
+    rows = _rows(x)
     if x.is_cuda:
         variance, mean = torch.var_mean(rows.float(), 0, correction=0)
         return mean.double(), variance.double()
-    n = rows.shape[0]
-    blocks = max(min(n, 64), n // 4096)
-    while n % blocks:  # never for the network's sizes, powers of two
-        blocks -= 1
-    rows = rows.reshape(blocks, -1, channels)
-    ones = torch.ones((blocks, 1, rows.shape[1]))
-    total = torch.bmm(ones, rows).double().sum((0, 1))
-    squares = torch.bmm(rows.transpose(1, 2), rows).diagonal(dim1=1, dim2=2).double().sum(0)
-    mean = total / n
-    return mean, (squares / n - mean * mean).clamp(min=0)
+    # Several times as fast as torch's own reductions over an outer axis.
+    total, squares = torch.from_numpy(channels.sums(rows.numpy())) / len(rows)
+    return total, (squares - total * total).clamp(min=0)
+
+
+def _rows(x: Any) -> Any:
+    """A view (N, C) of a tensor (1, C, X, Y, Z) whose channels lie innermost."""
+    return x.permute(0, 2, 3, 4, 1).view(-1, x.shape[1])
 
 
 def _sigmoid(x: Any) -> Any:

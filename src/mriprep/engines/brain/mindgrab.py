@@ -166,7 +166,7 @@ def _moments(x: Any, outside: Any) -> tuple[Any, Any]:
         variance, mean = (v.double().cpu().numpy() for v in torch.var_mean(rows, 0, correction=0))
         sums, squares = count * mean, count * (variance + mean**2)
     else:
-        sums, squares = channels.sums_and_squares(rows.numpy())
+        sums, squares = channels.sums(rows.numpy())
     beyond = max(_VOXELS - count, 0)
     mean = (sums + beyond * outside) / (count + beyond)
     variance = (squares + beyond * outside**2) / (count + beyond) - mean**2
