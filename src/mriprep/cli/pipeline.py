@@ -189,11 +189,13 @@ def _run_case(
 
 def finish(done: Any, folder: Path, given: dict[str, Any]) -> int:
     """Write what there is of a case or session, say where and how good it is, and the exit code."""
+    from mriprep.cli.progress import working
     from mriprep.qc.outputs import write_all
     from mriprep.session import SessionOutcome
 
     told(done.all_warnings)
-    made = write_all(done, folder, report=given["report"], quality=given["quality"])
+    with working("writing and measuring" if given["quality"] else "writing"):
+        made = write_all(done, folder, report=given["report"], quality=given["quality"])
     for page in made.pages:
         click.echo(f"report: {page}")
     if done.failure is not None:
