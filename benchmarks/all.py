@@ -37,13 +37,14 @@ class Row(NamedTuple):
 
 def chain(said: str) -> Iterator[Row]:
     """Rows of guide_chain.py: columns of a fixed width, a column empty where a step is not there."""
-    started = False
+    names: list[str] = []
     for line in said.splitlines():
-        if started and line.strip():
-            yield Row(
-                line[:18].strip(), *(line[a:b].strip() for a, b in ((18, 30), (30, 42), (42, 51)))
-            )
-        started = started or line.startswith("step ")
+        cells = [line[a : a + 12].strip() for a in range(18, max(len(line) - 9, 18), 12)]
+        if line.startswith("step "):
+            names = [cell.removesuffix(", s") for cell in cells]
+        elif names and line.strip():
+            others = [f"{v} {n}" for n, v in zip(names[:-1], cells, strict=False) if v]
+            yield Row(line[:18].strip(), ", ".join(others), cells[-1], line[-9:].strip())
 
 
 def engines(said: str) -> Iterator[Row]:

@@ -1,11 +1,12 @@
 """The guide's own chain of calls against mriprep's, same scan, same run, step by step.
 
-    python benchmarks/guide_chain.py [SCAN] [--template HEAD] [--short] [--repeat N]
+    python benchmarks/guide_chain.py [SCAN] [--template HEAD] [--short]
 
 The chain is what a practitioner writes by hand: itk-elastix (Slicer's rigid
 preset), a resampling to 1 mm, deepbet's own package where it can be imported,
 SimpleITK's N4 at full resolution with 4 x 100 iterations, scipy's median
-filter, z-scores, an Otsu threshold, rescaling, 64 bins, slices as PNG. Without a SCAN, a digital
+filter, z-scores, an Otsu threshold, rescaling, 64 bins, slices as PNG. Where ANTsPy is installed, the
+same with its rigid registration, resampling and N4 is run as well. Without a SCAN, a digital
 head is simulated. `--short` works at 4 mm. What is printed is seconds and
 their ratio; only ratios mean something on a machine that others use as well.
 """
@@ -13,6 +14,7 @@ their ratio; only ratios mean something on a machine that others use as well.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tempfile
 import time
 import warnings
@@ -85,6 +87,42 @@ def by_hand(scan: Path, template: Path, folder: Path, spacing: float) -> Timings
         return corrector.Execute(positive, otsu)
 
     corrected = sitk.GetArrayFromImage(timed(t, "n4", n4))
+    _to_slices(t, corrected, mask, folder / "by-hand")
+    return t
+
+
+def by_ants(scan: Path, template: Path, folder: Path, spacing: float) -> Timings:
+    """The chain with what ANTsPy has for it: rigid registration, resampling, N4 as it is by default."""
+    t: Timings = {}
+
+    def load() -> Any:
+        import ants
+
+        return ants
+
+    ants = timed(t, "import", load)
+
+    def register() -> Any:
+        fixed, moving = ants.image_read(str(template)), ants.image_read(str(scan))
+        return ants.registration(fixed, moving, type_of_transform="Rigid")["warpedmovout"]
+
+    registered = timed(t, "register", register)
+    image = timed(
+        t, "resample", lambda: ants.resample_image(registered, (spacing,) * 3, False, interp_type=4)
+    )
+    mask = timed(t, "skullstrip", lambda: _deepbet_package(image.numpy().T.copy()))
+
+    def n4() -> Any:
+        positive = image * (image > 0)
+        return ants.n4_bias_field_correction(positive, mask=ants.get_mask(positive))
+
+    corrected = timed(t, "n4", n4).numpy().T.copy()
+    _to_slices(t, corrected, mask, folder / "by-ants")
+    return t
+
+
+def _to_slices(t: Timings, corrected: np.ndarray, mask: np.ndarray, out: Path) -> None:
+    """The end of both chains: filters, z-scores, bins, slices as PNG. Arrays are (z, y, x)."""
 
     def filters() -> Any:
         from scipy.signal import medfilt
@@ -107,14 +145,12 @@ def by_hand(scan: Path, template: Path, folder: Path, spacing: float) -> Timings
     def slices() -> None:
         from PIL import Image
 
-        out = folder / "by-hand"
         out.mkdir()
         for k in range(binned.shape[0]):
             if (binned[k] > 0).mean() > 0.01:
                 Image.fromarray((binned[k] * 4).astype(np.uint8)).save(out / f"{k:04d}.png")
 
     timed(t, "slices and files", slices)
-    return t
 
 
 def _deepbet_package(array: np.ndarray) -> np.ndarray:
@@ -160,16 +196,20 @@ def ours(scan: Path, template: Path, folder: Path, spacing: float) -> Timings:
     return t
 
 
-def table(hand: Timings, us: Timings) -> str:
-    rows = [f"{'step':<18}{'by hand, s':>12}{'mriprep, s':>12}{'ratio':>9}"]
-    for name in [*hand, *(n for n in us if n not in hand)]:
+def table(hand: Timings, ants: Timings | None, us: Timings) -> str:
+    columns = {"by hand, s": hand, **({"ANTsPy, s": ants} if ants else {}), "mriprep, s": us}
+    rows = [f"{'step':<18}" + "".join(f"{name:>12}" for name in columns) + f"{'ratio':>9}"]
+    for name in dict.fromkeys(n for c in columns.values() for n in c):
+        cells = [c.get(name) for c in columns.values()]
         a, b = hand.get(name), us.get(name)
-        ratio = f"{a / b:.1f}" if a is not None and b else ""
         rows.append(
-            f"{name:<18}{'' if a is None else f'{a:.2f}':>12}{'' if b is None else f'{b:.2f}':>12}{ratio:>9}"
+            f"{name:<18}"
+            + "".join(f"{'' if v is None else f'{v:.2f}':>12}" for v in cells)
+            + f"{f'{a / b:.1f}' if a is not None and b else '':>9}"
         )
-    a, b = sum(hand.values()), sum(us.values())
-    rows.append(f"{'total':<18}{a:>12.2f}{b:>12.2f}{a / b:>9.1f}")
+    totals = [sum(c.values()) for c in columns.values()]
+    ratio = f"{totals[0] / totals[-1]:>9.1f}"
+    rows.append(f"{'total':<18}" + "".join(f"{v:>12.2f}" for v in totals) + ratio)
     return "\n".join(rows)
 
 
@@ -195,8 +235,13 @@ def main() -> None:
         )
         print(f"scan: {scan.name}; template: {head_template.name}")
         hand = by_hand(scan, head_template, folder, spacing)
+        with_ants = None
+        if importlib.util.find_spec("ants"):
+            with_ants = by_ants(scan, head_template, folder, spacing)
+        else:
+            print("ANTsPy is not installed (pip install antspyx): its column is left out")
         us = ours(scan, head_template, folder, spacing)
-        print(table(hand, us))
+        print(table(hand, with_ants, us))
 
 
 if __name__ == "__main__":

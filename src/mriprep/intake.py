@@ -64,9 +64,9 @@ def read(
     if leads_to(path) == "folder":
         files = scans_below(path)
         if files:
-            return _nifti_case(path, files)
+            return _labelled(_nifti_case(path, files), path)
         try:
-            return _dicom(path, series, engine)
+            return _labelled(_dicom(path, series, engine), path)
         except InputError as error:
             raise _named_otherwise(path) or error from None
     if series is not None and is_image(path):
@@ -80,7 +80,7 @@ def read(
                 hint="give .nii, .nii.gz, .mgh, .mgz, .nrrd, .nhdr, .mha or .mhd, or a folder or"
                 " zip of DICOM",
             )
-        return _dicom(path, series, engine)
+        return _labelled(_dicom(path, series, engine), path)
     from .io.images import read_image
 
     image = read_image(path, role=as_role(role), volume=volume)
@@ -98,14 +98,21 @@ def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> C
     path = Path(path).expanduser()
     found = read(path, **options)
     if isinstance(found, Case):
-        known = found.name if found.name.startswith("sub-") else case_name(path, found.name)
-        label = known if name is None else checked_name(name)
-        return Case(label, found.volumes, found.facts)
+        if name is None:
+            return found
+        return Case(checked_name(name), found.volumes, found.facts)
     contrast = str(found.meta.get("contrast") or "image")
     label = case_name(path, "") if name is None else checked_name(name)
     if name is None:
         _letters_left_out(path, label)
     return Case(label, {contrast: found}, _sidecar_facts(path))
+
+
+def _labelled(case: Case, path: Path) -> Case:
+    """A case whose name is a subject's label, as all files that are written are named."""
+    if case.name.startswith("sub-"):
+        return case
+    return Case(case_name(path, case.name), case.volumes, case.facts)
 
 
 def case_name(path: Path, fallback: str) -> str:

@@ -160,6 +160,13 @@ def test_records_that_name_paths_are_refused(out, change):
         exports.collect(out)
 
 
+def test_a_case_that_is_no_subject_is_told(out):
+    edit(record(out, "sub-03"), case="dicom")
+    with pytest.raises(InputError, match="'dicom', which is no subject's label") as told:
+        exports.collect(out)
+    assert "sub-01" in (told.value.hint or "")
+
+
 def test_folders_without_outputs_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no preprocessed image"):
         exports.collect(tmp_path)

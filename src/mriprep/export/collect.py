@@ -189,6 +189,12 @@ def _found(folder: Path) -> dict[str, dict[str, tuple[Path, Mapping[str, Any]]]]
             record = read_json(file)
             case, contrast = str(record.get("case", "")), str(record.get("contrast", ""))
             # Files are named after these: they may be no paths.
+            if case.isalnum() and not _CASE.fullmatch(case):
+                raise InputError(
+                    f"the case of '{file.name}' is called '{case}', which is no subject's label",
+                    hint="name cases 'sub-' and letters or digits, as in 'sub-01' or"
+                    " 'sub-01_ses-2', and do it again",
+                )
             named = _CASE.fullmatch(case) and _CONTRAST.fullmatch(contrast)
             if not named or not isinstance(record.get("output"), dict):
                 raise InputError(
