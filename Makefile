@@ -14,7 +14,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint pytest docs bench clean env web page-for-tests
+.PHONY: demo test lint pytest kernels docs bench clean env web page-for-tests
 
 env: $(READY)
 
@@ -57,11 +57,21 @@ lint: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# One thread a worker in BLAS and torch: threads that wait for each other starve on full cores.
-pytest: env page-for-tests
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+# Once, not in each of the tests' workers.
+kernels: env
+	$(BIN)/python tests/compile_kernels.py
 
-test: lint pytest
+# One thread a worker in BLAS and torch: threads that wait for each other starve on full cores;
+# and those of numba that wait sleep, where they would keep a core from another worker.
+RUN_TESTS = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+pytest: env page-for-tests kernels
+	$(RUN_TESTS)
+
+test: env page-for-tests
+	$(MAKE) --no-print-directory -j2 lint kernels
+	$(RUN_TESTS)
 
 docs: env
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -28,6 +28,23 @@ def one_thread_of_torch() -> None:
         torch.set_num_threads(1)
 
 
+#: Files of tests that take tens of seconds each: begun last, they would be waited for.
+LONG = (
+    "test_real_scans.py",
+    "test_docs_dataset.py",
+    "test_docs_blocks.py",
+    "test_docs_notebook.py",
+    "test_real_session.py",
+    "test_docs_sessions.py",
+    "test_docs_site.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, the rest in its order: what is left at the end is short, and parted among workers."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many hostile inputs and power cuts were tried (tests/reliability)."""
     reports = [r for found in terminalreporter.stats.values() for r in found]

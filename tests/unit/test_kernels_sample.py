@@ -118,6 +118,25 @@ def test_vote_is_the_label_with_most_linear_weight(seed, dtype):
     assert np.allclose(won, weights.max(axis=0), atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", ["i8", "u8"])
+def test_vote_of_labels_that_need_eight_bytes(dtype):
+    small = np.random.default_rng(3).choice([0, 1, 2, 3], SHAPE)
+    # In their order, so that the vote is the same; 0 is what lies outside.
+    names = np.array([0, 7, 2**40, 2**62], dtype)
+    matrix = turned(3)
+    expected = names[sample.vote(small, matrix, OUT)]
+    result = sample.vote(names[small], matrix, OUT)
+    assert result.dtype == np.dtype(dtype)
+    assert np.array_equal(result, expected)
+    if dtype == "i8":
+        names = np.array([0, 1, 2**40, 2**41]) - 2**40
+        below = sample.vote(names[small], matrix, OUT)
+        assert set(np.unique(below)) <= {0, *names}
+        outside = sample.vote(np.ones(SHAPE, int), matrix, OUT) == 0
+        assert outside.any()
+        assert (below[outside] == 0).all()
+
+
 def test_vote_within_coarse_voxels():
     matrix = turned(5, scale=2.6)
     data = np.random.default_rng(5).choice([0, 1, 2], SHAPE).astype(np.int16)

@@ -13,6 +13,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from . import twin
 from .spline import Basis
 
 Floats = npt.NDArray[np.float32]
@@ -213,11 +214,11 @@ def _projected(
 
 
 _update_alone = nb.njit(cache=True, fastmath=_FAST)(_updated)
-_update = nb.njit(parallel=True, cache=True, fastmath=_FAST)(_updated)
+_update = nb.njit(parallel=True, cache=True, fastmath=_FAST)(twin(_updated))
 _histogram_alone = nb.njit(cache=True)(_binned)
-_histogram = nb.njit(parallel=True, cache=True)(_binned)
+_histogram = nb.njit(parallel=True, cache=True)(twin(_binned))
 _project_alone = nb.njit(cache=True, fastmath=_FAST)(_projected)
-_project = nb.njit(parallel=True, cache=True, fastmath=_FAST)(_projected)
+_project = nb.njit(parallel=True, cache=True, fastmath=_FAST)(twin(_projected))
 
 
 class Voxels:

@@ -12,6 +12,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from . import twin
 from .lapgm_model import Mixture
 
 Floats = npt.NDArray[np.float32]
@@ -60,7 +61,7 @@ def _product(a: Any, c: Any, out: Any) -> None:
 
 
 _contract_alone = nb.njit(cache=True, fastmath=_FAST)(_product)
-_contract = nb.njit(parallel=True, cache=True, fastmath=_FAST)(_product)
+_contract = nb.njit(parallel=True, cache=True, fastmath=_FAST)(twin(_product))
 
 
 def contract(volume: Floats, matrices: list[Floats]) -> Floats:
@@ -189,9 +190,9 @@ def _pulled(logs: Any, w: Any, means: Any, rows: Any, weights: Any, pulls: Any) 
 
 
 _expect_alone = nb.njit(cache=True, fastmath=_FAST)(_posteriors)
-_expect = nb.njit(parallel=True, cache=True, fastmath=_FAST)(_posteriors)
+_expect = nb.njit(parallel=True, cache=True, fastmath=_FAST)(twin(_posteriors))
 _pull_alone = nb.njit(cache=True, fastmath=_FAST)(_pulled)
-_pull = nb.njit(parallel=True, cache=True, fastmath=_FAST)(_pulled)
+_pull = nb.njit(parallel=True, cache=True, fastmath=_FAST)(twin(_pulled))
 
 
 class Voxels:

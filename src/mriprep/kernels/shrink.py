@@ -15,6 +15,8 @@ def block_means(values: Floats, factors: tuple[int, int, int]) -> Floats:
     """Averages over blocks of `factors` voxels (X, Y, Z); what is left at the end is left out."""
     shape = tuple(max(1, n // f) for n, f in zip(values.shape, factors, strict=True))
     out = np.empty(shape, np.float32)
+    values = np.asarray(values).view()
+    values.flags.writeable = False  # what can be written to and what can't would be compiled apart
     _block_means(values, *(min(f, n) for f, n in zip(factors, values.shape, strict=True)), out)
     return out
 

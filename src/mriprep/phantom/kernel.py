@@ -22,27 +22,31 @@ def _mean_linear(source: Any, matrix: Any, parts: Any, out: Any) -> None:
     out : (X, Y, Z) float32 array
         Written to.
     """
+    for i in nb.prange(out.shape[0]):
+        _plane(source, matrix, parts, out, np.int64(i))
+
+
+def _plane_of(source: Any, matrix: Any, parts: Any, out: Any, i: int) -> None:
     na, nb_, nc = source.shape
     pi, pj, pk = parts
-    for i in nb.prange(out.shape[0]):
-        for j in range(out.shape[1]):
-            for k in range(out.shape[2]):
-                total = 0.0
-                for si in range(pi):
-                    x = i + (si + 0.5) / pi - 0.5
-                    for sj in range(pj):
-                        y = j + (sj + 0.5) / pj - 0.5
-                        a0 = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 3]
-                        b0 = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 3]
-                        c0 = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 3]
-                        for sk in range(pk):
-                            z = k + (sk + 0.5) / pk - 0.5
-                            a = a0 + matrix[0, 2] * z
-                            b = b0 + matrix[1, 2] * z
-                            c = c0 + matrix[2, 2] * z
-                            if 0 <= a < na - 1 and 0 <= b < nb_ - 1 and 0 <= c < nc - 1:
-                                total += _linear(source, a, b, c)
-                out[i, j, k] = total / (pi * pj * pk)
+    for j in range(out.shape[1]):
+        for k in range(out.shape[2]):
+            total = 0.0
+            for si in range(pi):
+                x = i + (si + 0.5) / pi - 0.5
+                for sj in range(pj):
+                    y = j + (sj + 0.5) / pj - 0.5
+                    a0 = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 3]
+                    b0 = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 3]
+                    c0 = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 3]
+                    for sk in range(pk):
+                        z = k + (sk + 0.5) / pk - 0.5
+                        a = a0 + matrix[0, 2] * z
+                        b = b0 + matrix[1, 2] * z
+                        c = c0 + matrix[2, 2] * z
+                        if 0 <= a < na - 1 and 0 <= b < nb_ - 1 and 0 <= c < nc - 1:
+                            total += _linear(source, a, b, c)
+            out[i, j, k] = total / (pi * pj * pk)
 
 
 def _linear_at(source: Any, a: float, b: float, c: float) -> float:
@@ -63,4 +67,5 @@ def _linear_at(source: Any, a: float, b: float, c: float) -> float:
 
 
 _linear: Any = nb.njit(inline="always")(_linear_at)
+_plane: Any = nb.njit(_plane_of)
 mean_linear: Any = nb.njit(parallel=True, cache=True)(_mean_linear)

@@ -112,7 +112,8 @@ def sample(name: str, grid: Grid, pose: Transform, *, lesion: bool = False) -> F
     # Written apart: for a part of a larger array the loop would be compiled anew.
     block = np.empty(out[window].shape, np.float32)
     to_source[:3, 3] += to_source[:3, :3] @ low
-    mean_linear(source, to_source[:3], parts, block)
+    # So it would be for another type.
+    mean_linear(np.ascontiguousarray(source, np.float32), to_source[:3], parts, block)
     if source.dtype == np.uint8:
         block /= np.float32(255)
     out[window] = block
