@@ -77,15 +77,27 @@ def datasets(done):
     return [pydicom.dcmread(p) for p in sorted(done.folder.rglob("*.dcm"))]
 
 
-def draw(folder, text="DOE JANE", size=12, value=None):
-    """Burn a text into one picture."""
+def drawn(shape, text, size=12):
+    """Where a text is in a picture, true or false."""
     from PIL import Image, ImageDraw, ImageFont
 
+    canvas = Image.new("1", shape[::-1])
+    ImageDraw.Draw(canvas).text((0, 3), text, fill=1, font=ImageFont.load_default(size))
+    return np.array(canvas)
+
+
+def draw(folder, text="DOE JANE", size=12, value=None):
+    """Burn a text into one picture."""
     file = sorted(folder.iterdir())[5]
     ds = pydicom.dcmread(file)
     pixels = ds.pixel_array.copy()
-    canvas = Image.new("1", pixels.shape[::-1])
-    ImageDraw.Draw(canvas).text((0, 3), text, fill=1, font=ImageFont.load_default(size))
-    pixels[np.array(canvas)] = pixels.max() if value is None else value
+    pixels[drawn(pixels.shape, text, size)] = pixels.max() if value is None else value
     ds.PixelData = pixels.tobytes()
     ds.save_as(file)
+
+
+def written_into(data):
+    """An image with a text in its second slice."""
+    new = data.copy()
+    new[..., 1].T[drawn(data.shape[1::-1], "DOE JANE")] = 4000
+    return new

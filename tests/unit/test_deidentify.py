@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 
 import nibabel
@@ -11,7 +12,8 @@ import pydicom
 import pytest
 
 import mriprep as mp
-from deid_scene import SECRET, ball, change, datasets, digest, traces
+from deid_scene import SECRET, ball, change, datasets, digest, traces, written_into
+from mriprep.cli import main
 from mriprep.core import InputError, OutputError
 from mriprep.phantom import write_dicom
 
@@ -70,14 +72,15 @@ def test_what_cannot_be_read_is_held_back(exam, tmp_path):
     files[3].unlink()
     noise = nibabel.Nifti1Image(np.random.default_rng(1).normal(size=(9, 9, 9)), np.eye(4))
     (exam / "cut.nii.gz").write_bytes(gzip.compress(noise.to_bytes())[:-900])
+    (exam / "cut.json").write_text('{"EchoTime": 0.003}')  # what it is about is not there
     (exam / "no.json").write_text("{")
     (exam / "DICOMDIR.txt").write_text("PatientName")
     os.symlink(files[5], exam / "link.dcm")
     os.mkfifo(exam / "pipe.nii")
     done = mp.deidentify(exam, tmp_path / "o")
     assert done.written == 8, [h.why for h in done.held]
-    assert len(done.held) == 8, [(h.path, h.why) for h in done.held]
-    assert sum(h["files"] for h in done.report["held_back"]) == 8
+    assert len(done.held) == 9, [(h.path, h.why) for h in done.held]
+    assert sum(h["files"] for h in done.report["held_back"]) == 9
     assert {p.suffix for p in done.folder.rglob("*") if p.is_file()} == {".dcm", ".json", ".txt"}
     assert len(list(done.folder.rglob("*.json"))) == 1  # the report
 
@@ -127,3 +130,48 @@ def test_a_map_is_encrypted_and_apart(exam, tmp_path):
         mp.deidentify(exam, tmp_path / "q", key_map=tmp_path / "q" / "m", passphrase=words)
     with pytest.raises(InputError, match="passphrase"):
         mp.deidentify(exam, tmp_path / "q", key_map=tmp_path / "m2")
+
+
+def test_what_describes_an_image_that_is_held_back_is_held_back(tmp_path):
+    """Sidecars, gradients and dictionaries of tables go with what they are about, and no others."""
+    place = tmp_path / "bids" / "sub-1" / "dwi"
+    place.mkdir(parents=True)
+    image = ball((40, 48, 3)).image
+    voxels = image.data.astype("i2")
+    good = nibabel.Nifti1Image(voxels, image.grid.affine)
+    text = nibabel.Nifti1Image(written_into(voxels), image.grid.affine)
+    for name, made in (("run-1_dwi", good), ("run-2_dwi", text), ("run-3_dwi", text)):
+        made.to_filename(place / f"sub-1_{name}.nii.gz")
+        (place / f"sub-1_{name}.json").write_text('{"EchoTime": 0.08}')
+        (place / f"sub-1_{name}.bval").write_text("0 1000 1000")
+        (place / f"sub-1_{name}.bvec").write_text("0 1 0\n0 0 1\n0 0 0")
+    good.to_filename(place / "sub-1_run-3_dwi.nii")  # the same once more, without text
+    (tmp_path / "bids" / "task-rest_bold.json").write_text('{"RepetitionTime": 2}')  # of all runs
+    for table in ("participants", "sub-1/sub-1_sessions"):
+        (tmp_path / "bids" / f"{table}.tsv").write_text("participant_id\tname\nsub-1\tMuster\n")
+        (tmp_path / "bids" / f"{table}.json").write_text('{"age": {"Description": "of Muster"}}')
+    done = mp.deidentify(tmp_path / "bids", tmp_path / "o")
+    held = {h.path.name: h.why for h in done.held}
+    orphans = {name for name, why in held.items() if why == "what it describes is held back"}
+    assert orphans == {
+        "sub-1_run-2_dwi.json", "sub-1_run-2_dwi.bval", "sub-1_run-2_dwi.bvec",
+        "participants.json", "sub-1_sessions.json",
+    }  # fmt: skip
+    assert held["participants.tsv"].startswith("a table")
+    assert "text" in held["sub-1_run-2_dwi.nii.gz"]
+    assert done.report["files"]["written"] == {"JSON": 3, "NIfTI": 2, "gradients": 4}
+
+
+@pytest.mark.parametrize("stdin", [io.StringIO(""), None], ids=["empty", "closed"])
+def test_without_a_terminal_it_is_said_how_to_give_the_passphrase(
+    exam, tmp_path, monkeypatch, capsys, stdin
+):
+    monkeypatch.delenv("MRIPREP_MAP_PASSPHRASE", raising=False)
+    monkeypatch.setattr("sys.stdin", stdin)
+    with pytest.raises(SystemExit) as left:
+        main(["deidentify", str(exam), str(tmp_path / "o"), "--map", str(tmp_path / "key.map")])
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert "no terminal to ask" in said
+    assert "MRIPREP_MAP_PASSPHRASE" in said
+    assert not (tmp_path / "o").exists()

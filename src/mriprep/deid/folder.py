@@ -20,7 +20,7 @@ from mriprep.io.atomic import write_json, write_text
 from . import known, report
 from .allowed import OPTIONS
 from .gather import Held, gather
-from .images import Work, write_other, write_series
+from .images import Work, write_others, write_series
 from .keyed import Keyed
 from .keymap import check_passphrase, write_map
 
@@ -144,8 +144,7 @@ def deidentify(
         work.held += found.held
         for series in found.series.values():
             write_series(work, found, series)
-        for kind, path in found.others:
-            write_other(work, found, kind, path)
+        write_others(work, found)
         _tidy(part)
         files = len(work.held) + len(work.written)
         if not work.written:
