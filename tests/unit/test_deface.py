@@ -343,7 +343,7 @@ def test_where_eyes_nose_and_ears_are():
 def test_one_face_for_all_contrasts_of_a_session(monkeypatch):
     import dataclasses
 
-    from mriprep import session_checks
+    from mriprep import derivatives, session_checks
     from mriprep.core import Transform
     from mriprep.recipe import load
     from mriprep.session import execute_session
@@ -381,6 +381,10 @@ def test_one_face_for_all_contrasts_of_a_session(monkeypatch):
         assert faces.removed(its.image, done_.image, its.pose.matrix)["face"] > 0.98
         record = done_.steps[-1]
         assert record.facts["face_from"] == "T1w"
+        # Each contrast's own mask is written.
+        name = "face" if contrast == "FLAIR" else f"face{contrast}"
+        written = dict(derivatives.volumes(done_))
+        assert written[f"sub-01_desc-{name}_mask.nii.gz"].grid == its.grid
         # What was removed is in no picture of the step.
         assert record.snapshots["before"] is record.snapshots["after"]
 
