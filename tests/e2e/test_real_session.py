@@ -39,7 +39,16 @@ def test_a_session_loses_one_face(data, tmp_path, cli):
     (tmp_path / "exam").mkdir()
     for contrast in ("T1w", "FLAIR"):
         shutil.copy(subject / f"{contrast}.nii.gz", tmp_path / "exam")
-    done = cli("run", tmp_path / "exam", tmp_path / "out", "--recipe", "deface", "--name", "s", "--no-report")
+    done = cli(
+        "run",
+        tmp_path / "exam",
+        tmp_path / "out",
+        "--recipe",
+        "deface",
+        "--name",
+        "s",
+        "--no-report",
+    )
     assert done.code == 0, done.err
     anat = tmp_path / "out" / "sub-s" / "anat"
     brain = mp.read(subject / "dlmuse.nii.gz", role="labels")

@@ -36,7 +36,7 @@ def check_outputs(
                 hint="give each a name of its own",
             )
         seen.add(path.absolute())
-    _spare_sidecar(output_path)
+    spare_sidecar(output_path)
 
 
 def _check_names(step: Step, path: Path, picture: Path | None) -> None:
@@ -61,8 +61,14 @@ def _check_names(step: Step, path: Path, picture: Path | None) -> None:
             )
 
 
-def _spare_sidecar(output: Path) -> None:
-    """Refuse to put a record in the place of a sidecar that somebody else wrote."""
+def spare_sidecar(output: Path) -> None:
+    """Refuse to put a record in the place of another file's: the name of both is made of the stem.
+
+    Raises
+    ------
+    InputError
+        If the JSON beside `output` is not mriprep's, or tells of a file that is there.
+    """
     from mriprep.io.strict_json import load_json
     from mriprep.run_record import sidecar_path
 
@@ -78,6 +84,13 @@ def _spare_sidecar(output: Path) -> None:
         raise InputError(
             f"'{record}' is not mriprep's, and the record of this step would take its place",
             hint="give another name or folder for OUT",
+        )
+    told = about.get("output")
+    owner = told.get("file") if isinstance(told, dict) else None
+    if isinstance(owner, str) and owner != output.name and (output.parent / owner).is_file():
+        raise InputError(
+            f"'{record}' is the record of '{owner}', and that of '{output.name}' would take its place",
+            hint="give OUT a name that differs in more than its ending, or another folder",
         )
 
 
