@@ -65,7 +65,7 @@ def test_what_is_held_back_is_said_without_names(tmp_path, monkeypatch, capsys):
     assert "Muster" not in said.out + said.err
     assert "held back: 1 file: " in said.err
     assert (tmp_path / "held.tsv").read_text().splitlines()[1].startswith("Muster.txt\t")
-    assert run("mriprep deidentify dump out") == 1  # it is there already
+    assert run("mriprep deidentify dump out") == 2  # it is there already
     assert run("mriprep deidentify nowhere new") == 2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mriprep.core import InputError, OutputError, Role, Transform, Volume
+from mriprep.core import InputError, OutputRefused, Role, Transform, Volume
 
 from .step_commands import _image
 from .step_outputs import spare_inputs, spare_sidecar
@@ -191,7 +191,7 @@ def _check_image(path: Path) -> None:
     from mriprep.io.sniff import WRITABLE, extension
 
     if extension(path, WRITABLE) is None:
-        raise OutputError(
+        raise OutputRefused(
             f"an image cannot be written as '{path.name}'",
             hint=f"give a name that ends on {', '.join(WRITABLE)}",
         )
