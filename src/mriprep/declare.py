@@ -21,22 +21,19 @@ tests of a step are all made from its declaration here.
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
 import importlib
 import inspect
 import pkgutil
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
-
-from .core import Grid, InputError, RecipeError, Role, Transform, Volume
+from .byproducts import keep, keeping
+from .consumed import check_input
+from .core import RecipeError, Role, Volume
 from .core.errors import nearest
 from .signature import (
     SLOTS,
@@ -47,6 +44,7 @@ from .signature import (
     Input,
     Labels,
     Mask,
+    Only,
     Parameter,
     Probability,
     Reference,
@@ -67,6 +65,7 @@ __all__ = [
     "Input",
     "Labels",
     "Mask",
+    "Only",
     "Parameter",
     "Planner",
     "Probability",
@@ -125,8 +124,9 @@ class Step:
         Raises
         ------
         RecipeError
-            For an unknown name, a wrong type, a value out of range, or a
-            required parameter that is not given.
+            For an unknown name, a wrong type, a value out of range, a
+            required parameter that is not given, or one that has no effect
+            with the method that is chosen.
         """
         checked = {name: self.validated(name, value) for name, value in given.items()}
         resolved = {name: value for name, value in checked.items() if name not in self.parameters}
@@ -137,7 +137,27 @@ class Step:
                 raise RecipeError(f"{self.name} needs '{name}'", hint=parameter.doc or None)
             else:
                 resolved[name] = parameter.default
+        self._check_effects(resolved)
         return resolved
+
+    def _check_effects(self, values: Mapping[str, Any]) -> None:
+        """Refuse a parameter that was set and is not looked at."""
+        for name, parameter in self.parameters.items():
+            only = parameter.only
+            if only is None or values[name] == parameter.default or only.counts(values):
+                continue
+            chosen = values[only.parameter]
+            takes = [
+                n
+                for n, p in self.parameters.items()
+                if p.only is not None and p.only.counts(values)
+            ]
+            raise RecipeError(
+                f"{self.name}.{name} = {values[name]!r} has no effect with"
+                f" {only.parameter} '{chosen}'",
+                hint=f"{name} is for {only.parameter} {' or '.join(only.values)}; '{chosen}' takes"
+                f" {' and '.join(takes) or 'none of its kind'}",
+            )
 
     def validated(self, name: str, value: Any) -> Any:
         """One parameter (or a word in an input's place) in its declared type.
@@ -263,7 +283,7 @@ def step(
                 ) from None
             consumed = [(i, bound.arguments.get(i.name)) for i in declared.inputs]
             for i, value in consumed:
-                _check_input(declared.name, i, value)
+                check_input(declared.name, i, value)
             names = {i.name for i, _ in consumed}
             given = {k: v for k, v in bound.arguments.items() if k not in names}
             bound.arguments.update(declared.validate(given))
@@ -295,35 +315,6 @@ def get(name: str) -> Step:
     function = getattr(importlib.import_module(f"mriprep.steps.{name}"), name)
     declared: Step = function.step
     return declared
-
-
-# -- by-products ------------------------------------------------------------------------------
-
-_kept: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("kept", default=None)
-
-
-def keep(**products: Any) -> None:
-    """Hand a by-product (a bias field, a score) to whoever listens; nobody else notices."""
-    listener = _kept.get()
-    if listener is not None:
-        listener.update(products)
-
-
-@contextlib.contextmanager
-def keeping() -> Iterator[dict[str, Any]]:
-    """Collect the by-products of the steps called inside.
-
-    >>> with keeping() as kept:
-    ...     keep(score=0.9)
-    >>> kept
-    {'score': 0.9}
-    """
-    products: dict[str, Any] = {}
-    token = _kept.set(products)
-    try:
-        yield products
-    finally:
-        _kept.reset(token)
 
 
 # -- reading a signature ----------------------------------------------------------------------
@@ -358,47 +349,3 @@ def _read(function: Callable[..., Any], **about: Any) -> Step:
         description=docs.description,
         **about,
     )
-
-
-def _check_input(step_name: str, wanted: Input, value: Any) -> None:
-    if value is None:
-        if not wanted.optional:
-            raise InputError(f"{step_name} needs {wanted.name}", hint=wanted.doc or None)
-        return
-    if isinstance(value, str) and wanted.words:
-        if value not in wanted.words:
-            raise RecipeError(
-                f"{step_name}: {wanted.name} = {value!r} is not accepted",
-                hint=nearest(value, wanted.words),
-            )
-        return
-    accepted: tuple[type, ...] = {
-        "transform": (Transform, Volume, Grid),
-        "grid": (Grid, Volume),
-        "source": (str, Path),
-    }.get(wanted.slot, (Volume,))
-    if not isinstance(value, accepted):
-        kind = " or ".join(t.__name__ for t in accepted)
-        if isinstance(value, np.ndarray):
-            hint = "wrap it first: Volume(array, affine) says where its voxels lie"
-        elif isinstance(value, str | Path):
-            hint = "read it first: mriprep.read(path)"
-        else:
-            hint = wanted.doc
-        raise InputError(
-            f"{step_name}: {wanted.name} must be a {kind}, got {type(value).__name__}",
-            hint=hint or None,
-        )
-    if not isinstance(value, Volume):
-        return
-    if wanted.role is Role.IMAGE and value.role in (Role.MASK, Role.LABELS):
-        raise InputError(
-            f"{step_name}: {wanted.name} must hold intensities, got a volume of role"
-            f" '{value.role}'",
-            hint="only steps that move voxels (resample, reorient, crop, pad) take masks and labels",
-        )
-    if wanted.slot == "mask" and value.role is not Role.MASK:
-        raise InputError(
-            f"{step_name}: {wanted.name} must be a mask, got a volume of role '{value.role}'",
-            hint='make it one: volume.replace(volume.data > 0, role="mask")',
-        )

@@ -176,10 +176,11 @@ def _volumes(outcome: Outcome) -> list[tuple[str, Volume, dict[str, Any]]]:
                 },
             )
         )
-    if FACE in outcome.state and not follows:
+    if FACE in outcome.state:  # of each contrast, as each has its own grid
+        whose = outcome.contrast if follows else ""
         found.append(
             (
-                f"{name}{space}_desc-face_mask.nii.gz",
+                f"{name}{space}_desc-face{whose}_mask.nii.gz",
                 outcome.state[FACE],
                 {"Description": "face and ears, removed", "Type": "Face", **common},
             )

@@ -40,6 +40,15 @@ def check_output(folder: Path, sources: Iterable[Path] = ()) -> None:
     check_description(folder)
 
 
+def beside(folder: Path, sources: Iterable[Path]) -> Path | None:
+    """The source that lies in the output folder itself, where mriprep has not written there before."""
+    out = Path(folder).expanduser()
+    if not out.is_dir() or (out / _DESCRIPTION).exists():
+        return None
+    given = (Path(s).expanduser().absolute() for s in sources)
+    return next((s for s in given if s.exists() and os.path.samefile(s.parent, out)), None)
+
+
 def folder_of_outputs(folder: str | Path) -> Path:
     """A folder that runs wrote to, to be read from.
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .core import InputError, MriprepWarning, OutputError
+from .core import InputError, MriprepWarning
+from .core.errors import unwritable
 
 #: Name of the table in a folder of outputs.
 FILE = "ratings.tsv"
@@ -157,7 +158,7 @@ def append(folder: Path, rating: Rating) -> Rating:
                 raise OSError(28, "only a part of the row could be written")
             os.fsync(file.fileno())
     except OSError as error:
-        raise OutputError(
+        raise unwritable(error)(
             f"the rating could not be written to '{path}': {error.strerror or error}",
             hint="check that the folder can be written to and that the disk is not full",
         ) from error

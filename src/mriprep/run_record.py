@@ -131,9 +131,14 @@ def step_record(
             k: {**volume_facts(v), **_source_facts(v)} if isinstance(v, Volume) else str(v)
             for k, v in inputs.items()
         },
-        "output": volume_facts(result)
-        if isinstance(result, Volume)
-        else {"matrix_ras": result.matrix.tolist(), **grids_of(result)},
+        "output": {
+            "file": path.name,  # others of its stem may lie beside it
+            **(
+                volume_facts(result)
+                if isinstance(result, Volume)
+                else {"matrix_ras": result.matrix.tolist(), **grids_of(result)}
+            ),
+        },
         **about_run,
         "facts": {k: v for k, v in about_run["facts"].items() if k != FITTED},
         **_states([about_run["facts"]]),

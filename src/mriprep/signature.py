@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,6 +41,26 @@ class Unit:
     """The unit of a parameter, as an annotation: ``Annotated[float, Unit("mm")]``."""
 
     symbol: str
+
+
+@dataclass(frozen=True)
+class Only:
+    """That a parameter counts with some values of another alone, as an annotation.
+
+    ``Annotated[float, Only("method", "blur")]`` has no effect with any other
+    method, and is refused where it is set all the same.
+    """
+
+    parameter: str
+    values: tuple[str, ...]
+
+    def __init__(self, parameter: str, *values: str) -> None:
+        object.__setattr__(self, "parameter", parameter)
+        object.__setattr__(self, "values", values)
+
+    def counts(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether it is looked at with these parameters."""
+        return parameters[self.parameter] in self.values
 
 
 @dataclass(frozen=True)
@@ -93,6 +113,11 @@ class Parameter:
     def unit(self) -> str:
         """Its unit, or an empty string."""
         return next((m.symbol for m in metadata_of(self.annotation) if isinstance(m, Unit)), "")
+
+    @property
+    def only(self) -> Only | None:
+        """With which values of another parameter it counts; None where it always does."""
+        return next((m for m in metadata_of(self.annotation) if isinstance(m, Only)), None)
 
     @property
     def choices(self) -> tuple[Any, ...]:

@@ -66,6 +66,41 @@ def test_a_value_out_of_range_is_refused(name, parameter, value):
     assert told.value.hint
 
 
+ONLY = [(n, p) for n, p in PARAMETERS if declare.get(n).parameters[p].only]
+
+
+@pytest.mark.parametrize(("name", "parameter"), ONLY)
+def test_what_has_no_effect_is_refused(name, parameter):
+    """Set to something else than its default beside a method that does not look at it."""
+    step = declare.get(name)
+    only = step.parameters[parameter].only
+    choices = step.parameters[only.parameter].choices
+    assert set(only.values) < set(choices)
+    default = step.parameters[parameter].default
+    other = next(
+        v for v in (5, 2, 30.0, (1.0, 90.0)) if v != default and accepts(step, parameter, v)
+    )
+    for method in choices:
+        given = {**needed(name), only.parameter: method}
+        step.validate({**given, parameter: default})  # as a record has it
+        if method in only.values:
+            assert step.validate({**given, parameter: other})[parameter] == other
+            continue
+        with pytest.raises(
+            RecipeError, match=f"no effect with {only.parameter} '{method}'"
+        ) as told:
+            step.validate({**given, parameter: other})
+        assert all(word in told.value.hint for word in only.values)
+
+
+def accepts(step, parameter, value):
+    try:
+        step.validated(parameter, value)
+    except RecipeError:
+        return False
+    return True
+
+
 def test_ranges_are_found():
     assert {(n, p) for n, p, _ in OUT_OF_RANGE} >= {
         ("n4", "shrink"), ("n4", "fwhm"), ("pad", "shape"), ("resample", "spacing"),

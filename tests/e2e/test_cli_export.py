@@ -40,7 +40,7 @@ def test_all_takes_what_failed(cli, out, tmp_path):
     assert "mriprep split OUT" in said.err
     assert names(tmp_path / "w") == ["README.txt", "all-000000.tar", "export.json"]
     cli("export", out, "--to", "webdataset", "-o", tmp_path / "w").refused(
-        "there is an export", "--force", code=1
+        "there is an export", "--force"
     )
     said = cli(
         "export", out, "--to", "webdataset", "-o", tmp_path / "w", "--force", "--exclude-failed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 import mriprep as mp
@@ -12,6 +14,26 @@ def test_a_scan_is_never_written_over(cli, scan):
     cli("zscore", scan, scan).refused("same file as an input", "another name")
     cli("zscore", scan.parent / ".." / scan.parent.name / scan.name, scan).refused("same file")
     assert scan.read_bytes() == before
+
+
+def test_one_file_does_not_take_the_record_of_another(cli, scan, tmp_path):
+    """x.nii.gz, x.nrrd and x.tfm would share x.json: the second is refused, the first may be repeated."""
+    first, second = tmp_path / "x.nii.gz", tmp_path / "x.nrrd"
+    assert cli("zscore", scan, first, "--within", "whole").code == 0
+    before = (tmp_path / "x.json").read_bytes()
+    cli("bins", scan, second).refused("record of 'x.nii.gz'", "more than its ending")
+    assert (tmp_path / "x.json").read_bytes() == before
+    assert not second.exists()
+    assert cli("zscore", scan, first, "--within", "whole").code == 0
+    first.unlink()
+    assert cli("bins", scan, second).code == 0  # the record told of nothing that is left
+    assert json.loads((tmp_path / "x.json").read_text())["output"]["file"] == "x.nrrd"
+
+
+def test_an_option_without_effect_is_refused(cli, scan, tmp_path):
+    said = cli("denoise", scan, tmp_path / "d.nii.gz", "--method", "nlm", "--size", "5")
+    said.refused("--size 5 has no effect with method 'nlm'", "'nlm' takes noise and strength")
+    assert list(tmp_path.glob("d.*")) == []
 
 
 def test_labels_are_seen_and_stay_labels(cli, tmp_path):

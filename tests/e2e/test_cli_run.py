@@ -111,7 +111,7 @@ def test_run_refuses_an_output_that_is_a_file_before_the_work(
 ):
     monkeypatch.setattr("mriprep.intake.read", lambda *_, **__: pytest.fail("it was read"))
     (tmp_path / "out").write_text("mine")
-    cli("run", scan, tmp_path / "out", "-r", recipe).refused("it is a file", "may write to", 1)
+    cli("run", scan, tmp_path / "out", "-r", recipe).refused("it is a file", "may write to")
     assert (tmp_path / "out").read_text() == "mine"
 
 

@@ -1,6 +1,9 @@
-"""A glioma patient's contrasts through `multimodal`: they lie on each other, whichever way one goes."""
+"""Real sessions: contrasts lie on each other whichever way one goes, and share one face."""
 
 from __future__ import annotations
+
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -27,3 +30,45 @@ def test_a_patients_contrasts(data):
     t2w, flair = (run[c].outcome.state["to_reference"] for c in ("T2w", "FLAIR"))
     brain = silver.grid.to_world(np.argwhere(silver.data)[::500])
     assert direct.distance(flair @ t2w.inverse(), t2w(brain)) < 1.5
+
+
+@pytest.mark.slow
+def test_a_session_loses_one_face(data, tmp_path, cli):
+    """Each contrast on its own grid, with a mask of what was removed; the brain stays, bit by bit."""
+    subject = data / "nifti" / "older-adults" / "sub-03"
+    (tmp_path / "exam").mkdir()
+    for contrast in ("T1w", "FLAIR"):
+        shutil.copy(subject / f"{contrast}.nii.gz", tmp_path / "exam")
+    done = cli(
+        "run",
+        tmp_path / "exam",
+        tmp_path / "out",
+        "--recipe",
+        "deface",
+        "--name",
+        "s",
+        "--no-report",
+    )
+    assert done.code == 0, done.err
+    anat = tmp_path / "out" / "sub-s" / "anat"
+    brain = mp.read(subject / "dlmuse.nii.gz", role="labels")
+    brain = brain.replace(brain.data > 0, role="mask")
+    for contrast, name in (("T1w", "face"), ("FLAIR", "faceFLAIR")):
+        before = mp.read(subject / f"{contrast}.nii.gz")
+        after = mp.read(anat / f"sub-s_desc-preproc_{contrast}.nii.gz")
+        face = mp.read(anat / f"sub-s_desc-{name}_mask.nii.gz", role="mask")
+        assert face.grid.matches(before.grid)
+        assert after.grid.matches(before.grid)
+        np.testing.assert_array_equal(after.data[~face.data], before.data[~face.data])
+        assert not after.data[face.data].any()
+        assert before.data[face.data].max() > np.percentile(before.data, 90)  # a head was there
+        moved = brain
+        if contrast == "FLAIR":
+            pose = mp.read_transform(
+                anat / "sub-s_from-FLAIR_to-T1w_mode-image_xfm.tfm", reference=brain
+            )
+            moved = mp.resample(brain, to=pose.inverse(), on=before.grid)
+        assert not (face.data & moved.data).any()
+        told = json.loads((anat / f"sub-s_desc-{name}_mask.json").read_text("utf-8"))
+        assert told["Type"] == "Face"
+        assert told["steps"][-1]["facts"]["face_from"] == "T1w"

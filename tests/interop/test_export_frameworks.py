@@ -108,6 +108,15 @@ def test_monai_as_the_docs_have_it(out, tmp_path, monkeypatch):
     assert names["batch"]["image"].shape == (2, 2, 22, 18, 14)
 
 
+def test_torchio_without_a_case(tmp_path):
+    empty = tmp_path / "subjects.json"
+    empty.write_text('{"schema": 1, "folds": [], "subjects": []}')
+    with pytest.raises(mp.core.InputError, match="has no case$"):
+        subjects_dataset(empty)
+    with pytest.raises(mp.core.InputError, match="is not split, so it has no part 'val'"):
+        subjects_dataset(empty, split="val")
+
+
 @pytest.mark.parametrize("saved", [False, True])
 def test_torchio_subjects(out, tmp_path, first, saved):
     import torchio

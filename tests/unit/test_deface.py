@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import warnings
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 import mriprep as mp
+from face_scene import SCANS, done, scan
 from mriprep.core import (
-    Case,
     DoubtWarning,
     EngineError,
     GeometryError,
@@ -24,30 +23,6 @@ from mriprep.declare import keeping
 from mriprep.phantom import head
 from mriprep.qc import faces
 from mriprep.steps import _face, _face_region, _face_shear
-
-#: Every contrast, orientation, spacing and type of voxel at least once.
-SCANS = (
-    ("T1w", {"spacing": 3.0, "orientation": "LAS", "rotation": (6, -5, 9), "dtype": "int16"}),
-    ("T2w", {"spacing": (2.0, 2.0, 6.0), "orientation": "PSR", "dtype": "uint8"}),
-    ("FLAIR", {"spacing": 4.0, "orientation": "LPS", "age": 6.0, "dtype": "uint16"}),
-    ("PDw", {"spacing": (5.0, 2.5, 2.5), "orientation": "RAS", "rotation": (-9, 0, 4)}),
-    ("T1w", {"grid": "oblique", "rotation": (4, -3, 6), "dtype": "float64"}),
-)
-
-
-def oblique():
-    from mriprep.core import Transform
-
-    affine = Transform.rigid((15, -15, 0)).matrix @ np.diag([3.0, 3.0, 3.0, 1.0])
-    affine[:3, 3] = np.array([3, -12, -8]) - affine[:3, :3] @ ((np.array([66, 86, 80]) - 1) / 2)
-    return Grid((66, 86, 80), affine)
-
-
-@functools.cache
-def scan(number=0):
-    contrast, how = SCANS[number]
-    how = {**how, "grid": oblique()} if "grid" in how else how
-    return head(contrast, labels=False, seed=number, **how)
 
 
 @pytest.fixture
@@ -62,16 +37,6 @@ def known(monkeypatch):
         return made
 
     return use
-
-
-def done(image, *given, **how):
-    with keeping() as kept, warnings.catch_warnings():
-        warnings.simplefilter("ignore", MriprepWarning)
-        result = mp.deface(image, *given, **how)
-    return result, kept["face"], kept["defaced"]
-
-
-# -- what is removed, and what is not -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", range(len(SCANS)))
@@ -170,9 +135,6 @@ def test_nan_and_negative_voxels(known):
     assert (result.data[face.data] == np.nanmin(data)).all()
 
 
-# -- a detector of faces from outside -----------------------------------------------------------
-
-
 @functools.cache
 def detector():
     skimage = pytest.importorskip("skimage")
@@ -198,9 +160,6 @@ def test_a_detector_finds_the_face_before_and_none_after(known, contrast):
         result, _, _ = done(made.image, made.brain, method=method)
         after = faces.upright(result, made.pose.matrix)
         assert detected(faces.render(after, threshold)) == 0
-
-
-# -- what has no face ----------------------------------------------------------------------------
 
 
 def test_a_stripped_scan_is_given_back():
@@ -263,9 +222,6 @@ def test_labels_and_masks_are_refused_and_what_to_do_is_said():
             mp.deface(made.brain.replace(role=role))
 
 
-# -- doubts ----------------------------------------------------------------------------------------
-
-
 def test_a_registration_that_is_not_trusted_is_a_doubt(known):
     made = known(scan(0), score=0.2)
     with pytest.warns(DoubtWarning, match="score of 0.20"):
@@ -277,9 +233,6 @@ def test_a_mask_that_is_no_brains_is_a_doubt(known):
     small = ndimage.binary_erosion(made.brain.data, iterations=12)
     with pytest.warns(DoubtWarning, match="holds"):
         mp.deface(made.image, made.brain.replace(small))
-
-
-# -- the mask of an earlier call ---------------------------------------------------------------------
 
 
 def test_a_face_mask_is_taken_as_it_is(known):
@@ -313,9 +266,6 @@ def test_a_wrong_face_mask_is_refused():
         mp.deface(made.image, face=made.image)
 
 
-# -- the region itself -------------------------------------------------------------------------------
-
-
 def test_the_region_leaves_the_template_brain_alone():
     from mriprep import templates
     from mriprep.io.images import read_image
@@ -335,96 +285,3 @@ def test_where_eyes_nose_and_ears_are():
         affine = np.eye(4)
         affine[:3, 3] = points[name]
         assert _face_region.region(Grid((1, 1, 1), affine), np.eye(4), 5.0, ears=False).all(), name
-
-
-# -- sessions ------------------------------------------------------------------------------------------
-
-
-def test_one_face_for_all_contrasts_of_a_session(monkeypatch):
-    import dataclasses
-
-    from mriprep import session_checks
-    from mriprep.core import Transform
-    from mriprep.recipe import load
-    from mriprep.session import execute_session
-
-    poses = {"FLAIR": {"rotation": (2, -3, 6), "spacing": (3, 3, 5), "orientation": "PSR"},
-             "T1w": {"rotation": (5, 0, 8), "translation": (3, -2, 4), "spacing": 4}}  # fmt: skip
-    made = {c: head(c, labels=False, **how) for c, how in poses.items()}
-    asked = []
-
-    def laid(image, mask=None, to=None, **_):
-        mine, its = made[image.meta["contrast"]].pose, made[to.meta["contrast"]].pose
-        return Transform((mine @ its.inverse()).matrix, to.grid, image.grid)
-
-    def found(image, mask, contrast=None, values=None):
-        asked.append(contrast)
-        its = made[image.meta["contrast"]]
-        return False, _face.Place(its.brain, np.asarray(its.pose.matrix), 1.0)
-
-    monkeypatch.setattr(session_checks, "same_head", lambda *_: (0.01, None))
-    monkeypatch.setattr("mriprep.steps.deface.find", found)
-    recipe = load("deface")
-    part = recipe.session.register
-    step = dataclasses.replace(part.step, function=laid)
-    part = dataclasses.replace(recipe.session, register=dataclasses.replace(part, step=step))
-    case = Case("sub-01", {c: m.image for c, m in made.items()})
-    outcome = execute_session(dataclasses.replace(recipe, session=part), case, reference="FLAIR")
-    assert outcome.failure is None, outcome.error
-    assert asked == ["T1w"]
-    for contrast, its in made.items():
-        done_ = outcome.outcomes[contrast]
-        face = done_.state["face"]
-        assert face.grid == its.grid
-        assert not (face.data & its.brain.data).any()
-        assert not done_.image.data[face.data].any()
-        assert faces.removed(its.image, done_.image, its.pose.matrix)["face"] > 0.98
-        record = done_.steps[-1]
-        assert record.facts["face_from"] == "T1w"
-        # What was removed is in no picture of the step.
-        assert record.snapshots["before"] is record.snapshots["after"]
-
-
-def test_no_picture_of_a_run_shows_the_face(known):
-    from mriprep.qc.comparison import compare
-    from mriprep.qc.views import Look, result
-    from mriprep.recipe import load
-    from mriprep.run import execute
-
-    made = known(scan(0))
-    case = Case("sub-01", {"T1w": made.image.replace(contrast="T1w")})
-    recipe = load({"steps": ["denoise", "deface", {"resample": {"spacing": 4.0}}]})
-    outcome = execute(recipe, case, contrast="T1w", mask=made.brain)
-    assert outcome.failure is None, outcome.error
-    first, second, _ = outcome.steps
-    assert compare(first, "a", False) is None  # a picture before the face was gone
-    assert second.snapshots["before"] is second.snapshots["after"]
-    shown = Look(outcome).native
-    bare = faces.removed(made.image, shown, made.pose.matrix)["face"]
-    assert bare > 0.98
-    assert result(Look(outcome)).before
-    # One that stopped before shows nothing at all.
-    empty = made.brain.replace(np.zeros(made.brain.shape, bool))
-    stopped = execute(recipe, case, contrast="T1w", mask=empty)
-    assert stopped.failure is not None
-    assert not Look(stopped).native.data.any()
-    result(Look(stopped))
-
-
-# -- pictures -----------------------------------------------------------------------------------------
-
-
-def test_a_picture_of_a_head(tmp_path, known):
-    from PIL import Image
-
-    made = known(scan(0))
-    result, _, _ = done(made.image, made.brain)
-    path = faces.picture(made.image, result, tmp_path / "head.png", made.pose.matrix)
-    shown = np.asarray(Image.open(path))
-    before, after = np.split(shown, 2)
-    assert shown.dtype == np.uint8
-    assert 0.2 < (before > 0).mean() < 0.9
-    # The patient's left ear, and the nose, stand out of what is left of the head.
-    third = before.shape[1] // 3
-    assert (before[:, 2 * third :] > 0).sum() > (after[:, 2 * third :] > 0).sum()
-    assert list(tmp_path.iterdir()) == [path]

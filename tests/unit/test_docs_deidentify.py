@@ -44,9 +44,13 @@ def test_commands_and_snippets(tmp_path, monkeypatch, capsys):
         sorted(str(p.relative_to(f)) for p in Path(f).rglob("*")) for f in ("first", "second")
     )
     assert first == second
-    (code,) = blocks("python")
-    exec(compile(code, "docs/deidentify.md", "exec"), {"__name__": "snippet"})
-    assert re.search(r"^8 \[\]\nsub-[a-z]{10} PHANTOM1$", capsys.readouterr().out, flags=re.M)
+    (tmp_path / "participants.tsv").write_text("participant_id\tgroup\nsub-PHANTOM1\tone\n")
+    for code in blocks("python"):
+        exec(compile(code, "docs/deidentify.md", "exec"), {"__name__": "snippet"})
+    told = re.search(r"^8 \[\]\n(sub-[a-z]{10}) PHANTOM1$", capsys.readouterr().out, flags=re.M)
+    table = (tmp_path / "mapped" / "participants.tsv").read_text()
+    assert table == f"participant_id\tgroup\n{told[1]}\tone\n"
+    assert (tmp_path / "mapped" / told[1]).is_dir()
 
 
 def test_what_is_held_back_is_said_without_names(tmp_path, monkeypatch, capsys):
@@ -61,7 +65,7 @@ def test_what_is_held_back_is_said_without_names(tmp_path, monkeypatch, capsys):
     assert "Muster" not in said.out + said.err
     assert "held back: 1 file: " in said.err
     assert (tmp_path / "held.tsv").read_text().splitlines()[1].startswith("Muster.txt\t")
-    assert run("mriprep deidentify dump out") == 1  # it is there already
+    assert run("mriprep deidentify dump out") == 2  # it is there already
     assert run("mriprep deidentify nowhere new") == 2
 
 

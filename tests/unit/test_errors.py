@@ -25,6 +25,7 @@ def test_an_error_says_its_hint():
         ("EngineMissing", 2),
         ("EngineError", 1),
         ("OutputError", 1),
+        ("OutputRefused", 2),
     ],
 )
 def test_exit_codes(kind, exit_code):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,7 +13,8 @@ import mriprep as mp
 import mriprep.export as exports
 from exported import make, split
 from mriprep.core import EngineMissing, GeometryError, InputError, OutputError
-from mriprep.export import exporting
+from mriprep.export import exporting, words
+from mriprep.export.selection import prepare
 
 CASES = ("sub-01", "sub-02", "sub-03", "sub-04")
 FOLDS = [("sub-01", 0), ("sub-02", 1), ("sub-03", 1), ("sub-04", None)]
@@ -93,6 +95,21 @@ def test_foreign_folders_are_left_alone(out, tmp_path):
     with pytest.raises(InputError, match="OUT itself"):
         mp.export(out, to="hdf5", output=out)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_readme_says_which_labels_there_are(own, tmp_path):
+    def said(**changes):
+        return words.opening(dataclasses.replace(prepare(own), **changes), "A title")
+
+    assert "Labels: given with the scan.\n" in said()
+    assert "Labels: given with T1w.\n" in said(labels="T1w")  # as a session names them
+    assert "Labels: tissues (1 CSF).\n" in said(labels="tissues", label_names={1: "CSF"})
+    (own / "sub-02/anat/sub-02_dseg.nii.gz").unlink()
+    assert "Labels: given with the scan, of 3 cases.\n" in said()
+    bare = mp.export(own, to="monai", output=tmp_path / "x", labels="none").folder
+    assert "Labels: none.\n" in (bare / "README.txt").read_text()
+    unlabelled = tuple(i for i in prepare(own).items if not i.labels)
+    assert "Labels: none.\n" in said(items=unlabelled)  # those that had some were left out
 
 
 @pytest.mark.parametrize("to", ["nnunet", "monai", "torchio"])

@@ -126,7 +126,7 @@ def test_the_table_is_for_programs(out, done):
     assert "cohort-cjv" in odd["reasons"].split(",")
     assert float(odd["cjv"]) == 3.0
     assert odd["none"] == "n/a"
-    assert by_key["sub-05", "T1w"]["rating"] == "pass,fail"  # two raters, the last word of each
+    assert by_key["sub-05", "T1w"]["rating"] == "mixed"  # two raters, the last word of each
     assert by_key["sub-06", "T1w"]["rating"] == "n/a"
     assert set(json.loads((out / "qc_columns.json").read_text())) == set(head)
     whole = json.loads((out / "qc.json").read_text())

@@ -29,6 +29,10 @@ def cohort(tmp_path_factory):
     (folder / ".hidden.json").write_text("{}")
     (folder / "odd name #1.json").write_text('{"odd": 1}')
     (folder / "folder.json").mkdir()
+    logs = folder / "runs" / "20260101" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "sub-03.log").write_text("<b>no brain</b>")
+    (folder / "mine.log").write_text("secret")
     return folder
 
 
@@ -175,6 +179,18 @@ def test_what_is_not_served(server, path):
     assert said.status in (307, 400, 404)
     assert b"secret =" not in said.body
     assert b'"secret"' not in said.body
+
+
+def test_logs_of_cases_are_served_as_text(server):
+    """The page of all images links to them; logs that lie elsewhere are not its."""
+    cookie = f"{server.keys.pages_cookie}={server.keys.pages_value}"
+    said = server.ask("/out/runs/20260101/logs/sub-03.log", Cookie=cookie)
+    assert said.status == 200
+    assert said.headers["content-type"] == "text/plain; charset=utf-8"
+    assert said.headers["x-content-type-options"] == "nosniff"
+    assert server.ask("/out/runs/20260101/logs/sub-03.log", Cookie=None).status == 401
+    for elsewhere in ("mine.log", "runs/mine.log", "runs/20260101/sub-03.log"):
+        assert server.ask(f"/out/{elsewhere}").status == 404
 
 
 def test_what_is_served(server, cohort):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -14,6 +13,7 @@ import click
 
 from mriprep import declare
 from mriprep.core import MriprepError, MriprepWarning
+from mriprep.core.errors import OF_PATHS
 
 _PIPELINES = {
     "run": "mriprep.cli.pipeline:run",
@@ -45,12 +45,6 @@ _LOOKING = {
     "fetch": "mriprep.cli.fetch:fetch",
     "doctor": "mriprep.cli.look:doctor",
 }
-
-#: What a system says of a path that was given: the command was not right.
-_OF_PATHS = (
-    errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
-    errno.EISDIR, errno.EINVAL,
-)  # fmt: skip
 
 
 class _Commands(click.Group):
@@ -128,8 +122,8 @@ def cli() -> None:
       mriprep n4 scan.nii.gz corrected.nii.gz       one step alone
 
     Add --debug to any command to see where an error came from. Exit codes:
-    0 all good, 1 processing or writing failed, 2 the input or the command was not right,
-    3 partly done, 4 all is written, and something of it is doubtful: look before you use it,
+    0 all good, 1 processing or writing failed, 2 the input, the place of the output or the
+    command was not right, 3 partly done, 4 all is written, and something of it is doubtful: look before you use it,
     130 stopped.
     """  # noqa: D301
 
@@ -168,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         about = shown(str(error.filename)) if error.filename else "the system"
         _say(f"{about}: {error.strerror or error}", "check the path, the permissions and the disk")
-        sys.exit(2 if error.errno in _OF_PATHS else 1)
+        sys.exit(2 if error.errno in OF_PATHS else 1)
     except (
         Exception
     ) as error:  # the last door: a fault of ours is told in words, not as a traceback

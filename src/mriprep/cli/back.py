@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from mriprep.core import InputError, OutputError, Role, Transform, Volume
+from mriprep.core import InputError, OutputRefused, Role, Transform, Volume
 
 from .step_commands import _image
-from .step_outputs import spare_inputs
+from .step_outputs import spare_inputs, spare_sidecar
 
 _FILE = click.Path(path_type=Path)
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -191,7 +191,7 @@ def _check_image(path: Path) -> None:
     from mriprep.io.sniff import WRITABLE, extension
 
     if extension(path, WRITABLE) is None:
-        raise OutputError(
+        raise OutputRefused(
             f"an image cannot be written as '{path.name}'",
             hint=f"give a name that ends on {', '.join(WRITABLE)}",
         )
@@ -210,6 +210,7 @@ def _spare(output: Path, inputs: Sequence[Path | None]) -> None:
             f"the JSON beside OUT, '{beside.name}', is the record of an input",
             hint="give OUT another name; mriprep never writes over what it reads",
         )
+    spare_sidecar(output)
 
 
 def _finish(
@@ -239,6 +240,7 @@ def _finish(
         "command": command,
         "input_sha256": file_hash(source) if source.is_file() else None,
         "output": {
+            "file": output.name,
             "voxels_sha256": [voxel_hash(v) for v in volumes],
             "dtype": str(volumes[0].data.dtype),
             "grid": volumes[0].grid.to_dict(),

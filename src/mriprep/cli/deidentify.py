@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -25,8 +26,8 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 @click.option("--names", type=_PATH, metavar="FILE.txt", help="More names and numbers of people, one"
               " a line, that must not be in any text.")  # fmt: skip
 @click.option("--map", "key_map", type=_PATH, metavar="FILE", help="Keep whose code is whose, and"
-              " which file is which, encrypted with a passphrase (MRIPREP_MAP_PASSPHRASE, or"
-              " asked for). Not kept by default.")  # fmt: skip
+              " which file is which, encrypted with a passphrase (the environment variable"
+              " MRIPREP_MAP_PASSPHRASE, or asked for in a terminal). Not kept by default.")  # fmt: skip
 @click.option("--held", "held_list", type=_PATH, metavar="FILE.tsv", help="List the files that were"
               " held back, by their own names, and why. Keep it apart from OUT.")  # fmt: skip
 def deidentify(
@@ -58,11 +59,7 @@ def deidentify(
 
     if held_list is not None and held_list.resolve().is_relative_to(output.resolve()):
         raise InputError("--held lists names: it must not lie in OUT", hint="give another place")
-    passphrase = os.environ.get("MRIPREP_MAP_PASSPHRASE") if key_map else None
-    if key_map and not passphrase:
-        passphrase = click.prompt(
-            "passphrase of the map", hide_input=True, confirmation_prompt=True
-        )
+    passphrase = _passphrase() if key_map else None
     try:
         done = work(
             source,
@@ -92,6 +89,23 @@ def deidentify(
         click.echo(f"map: {key_map} (keep it apart from the data)")
     click.echo(f"report: {output / TEXT}")
     return 3 if done.held else 0
+
+
+def _passphrase() -> str:
+    """From the environment, or asked for where there is somebody to ask."""
+    from mriprep.core import InputError
+
+    given = os.environ.get("MRIPREP_MAP_PASSPHRASE")
+    if given:
+        return given
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise InputError(
+            "--map needs a passphrase, and there is no terminal to ask for it",
+            hint="give it in the environment variable MRIPREP_MAP_PASSPHRASE (12 characters or more),"
+            " or run the command in a terminal",
+        )
+    asked: str = click.prompt("passphrase of the map", hide_input=True, confirmation_prompt=True)
+    return asked
 
 
 def _bytes(path: Path | None) -> bytes | None:

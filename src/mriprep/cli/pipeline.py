@@ -115,12 +115,19 @@ def run_case(
     **given: Any,
 ) -> int:
     """Do what the command `run` does; `results`, if given, gets the outcome."""
+    from mriprep.io.atomic import no_empty_folder
     from mriprep.io.offline import staying_offline
-    from mriprep.outputs import check_output
+    from mriprep.outputs import beside, check_output
 
     paths = sources if isinstance(sources, tuple) else (sources,)
     check_output(output, paths)
-    with staying_offline(given["offline"]):
+    if neighbour := beside(output, paths):
+        click.echo(
+            f"note: OUT is the folder of '{neighbour.name}': what is made will lie among the scans;"
+            " a folder of its own keeps the two apart",
+            err=True,
+        )
+    with staying_offline(given["offline"]), no_empty_folder(output):
         recipe = recipe_of(given)
         if holds_many(paths, given):
             from .cohort import run_many

@@ -130,6 +130,8 @@ def working(what: str, seconds: float | None = None, engine: str | None = None) 
 
 
 def _about(seconds: float) -> str:
+    if seconds < 8:
+        return "a few seconds"
     if seconds < 40:
         return "some ten seconds"
     return "about a minute" if seconds < 80 else "some minutes"

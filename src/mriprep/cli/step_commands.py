@@ -279,7 +279,14 @@ def _checked(step: Step, parameters: Mapping[str, Any]) -> dict[str, Any]:
                     said = f"{value!r} is not accepted: it should be from {low} to {high}{unit}"
                 error.message = f"{_flag(name)} {said}"
             raise
-    return step.validate(parameters)
+    try:
+        return step.validate(parameters)
+    except RecipeError as error:  # what has no effect beside another is an option, too
+        for name in parameters:
+            told = f"{step.name}.{name} = "
+            if error.message.startswith(told):
+                error.message = f"{_flag(name)} {error.message.removeprefix(told)}"
+        raise
 
 
 def _in_words(name: str, product: Any) -> str:

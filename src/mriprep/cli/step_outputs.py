@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mriprep.core import InputError
+from mriprep.core import InputError, OutputRefused
 from mriprep.declare import Step
 
 #: Options that name a file to be written, beside OUT.
@@ -24,6 +25,8 @@ def check_outputs(
     InputError
         If a name's ending is none that can be written, two outputs are one file, one is
         an input, or a sidecar that is not mriprep's lies where the record goes.
+    OutputRefused
+        If nothing can be written there.
     """
     _check_names(step, output_path, given.get("picture"))
     outputs = {"OUT": output_path, **{o: given[o] for o in _MORE_OUTPUTS if given.get(o)}}
@@ -36,7 +39,8 @@ def check_outputs(
                 hint="give each a name of its own",
             )
         seen.add(path.absolute())
-    _spare_sidecar(output_path)
+        _check_place(path, folder=step.makes == "slices" and name == "OUT")
+    spare_sidecar(output_path)
 
 
 def _check_names(step: Step, path: Path, picture: Path | None) -> None:
@@ -61,8 +65,14 @@ def _check_names(step: Step, path: Path, picture: Path | None) -> None:
             )
 
 
-def _spare_sidecar(output: Path) -> None:
-    """Refuse to put a record in the place of a sidecar that somebody else wrote."""
+def spare_sidecar(output: Path) -> None:
+    """Refuse to put a record in the place of another file's: the name of both is made of the stem.
+
+    Raises
+    ------
+    InputError
+        If the JSON beside `output` is not mriprep's, or tells of a file that is there.
+    """
     from mriprep.io.strict_json import load_json
     from mriprep.run_record import sidecar_path
 
@@ -79,6 +89,27 @@ def _spare_sidecar(output: Path) -> None:
             f"'{record}' is not mriprep's, and the record of this step would take its place",
             hint="give another name or folder for OUT",
         )
+    told = about.get("output")
+    owner = told.get("file") if isinstance(told, dict) else None
+    if isinstance(owner, str) and owner != output.name and (output.parent / owner).is_file():
+        raise InputError(
+            f"'{record}' is the record of '{owner}', and that of '{output.name}' would take its place",
+            hint="give OUT a name that differs in more than its ending, or another folder",
+        )
+
+
+def _check_place(path: Path, *, folder: bool) -> None:
+    """Refuse what nothing can be written to: below a file, in place of a folder, where one may not."""
+    above = next(p for p in path.absolute().parents if p.exists())
+    why = ""
+    if path.is_dir() and not folder:
+        why = "there is a folder of that name"
+    elif not above.is_dir():
+        why = f"'{above}' is a file, not a folder"
+    elif not os.access(above, os.W_OK):
+        why = f"the folder '{above}' may not be written to"
+    if why:
+        raise OutputRefused(f"cannot write '{path}': {why}", hint="give another name or folder")
 
 
 def _option(name: str) -> str:

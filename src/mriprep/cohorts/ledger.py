@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import OutputError
+from mriprep.core.errors import unwritable
 from mriprep.io.atomic import atomic_path, write_json
 
 from .job import Result
@@ -58,7 +59,7 @@ class Ledger:
         try:
             self.file = self.events.open("ab", buffering=0)
         except OSError as error:
-            raise OutputError(f"cannot write {self.events}: {error.strerror}") from None
+            raise unwritable(error)(f"cannot write {self.events}: {error.strerror}") from None
 
     def event(self, kind: str, **about: Any) -> None:
         """Write down that something happened.

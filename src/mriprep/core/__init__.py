@@ -11,6 +11,7 @@ from .errors import (
     MriprepError,
     MriprepWarning,
     OutputError,
+    OutputRefused,
     RecipeError,
 )
 from .grid import Grid
@@ -30,6 +31,7 @@ __all__ = [
     "MriprepError",
     "MriprepWarning",
     "OutputError",
+    "OutputRefused",
     "RecipeError",
     "Role",
     "Slices",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -73,6 +74,25 @@ class OutputError(MriprepError):
     """An output could not be written."""
 
     code = "output"
+
+
+class OutputRefused(OutputError):
+    """An output cannot be what or where was asked for; told before anything is written."""
+
+    code = "output-refused"
+    exit_code = 2
+
+
+#: What a system says of a path that was given: it was not right.
+OF_PATHS = frozenset({
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
+    errno.EISDIR, errno.EINVAL, errno.EEXIST,
+})  # fmt: skip
+
+
+def unwritable(error: OSError) -> type[OutputError]:
+    """The kind of error for what a system says: the path was not right, or writing failed."""
+    return OutputRefused if error.errno in OF_PATHS else OutputError
 
 
 class MriprepWarning(UserWarning):

@@ -7,20 +7,20 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mriprep.core import InputError, OutputError
-from mriprep.core.errors import nearest
+from mriprep.core import InputError, OutputRefused
+from mriprep.core.errors import nearest, unwritable
 from mriprep.io.archive import unzip
-from mriprep.io.atomic import write_json, write_text
+from mriprep.io.atomic import no_empty_folder, write_json, write_text
 
 from . import known, report
 from .allowed import OPTIONS
 from .gather import Held, gather
-from .images import Work, write_other, write_series
+from .images import Work, write_others, write_series
 from .keyed import Keyed
 from .keymap import check_passphrase, write_map
 
@@ -134,43 +134,53 @@ def deidentify(
             "that is one file; a folder or a zip archive is needed",
             hint="put the file into a folder of its own: its name is replaced as well",
         )
-    part = final.absolute().with_name(f".{secrets.token_hex(6)}.part")
     try:
-        part.mkdir(parents=True)
-        found = gather(unpacked.folder if unpacked else root)
-        given = {w for n in names for w in known.words_in(n)}
-        people = frozenset(found.words | given)
-        work = Work(keyed, options, people, known.telling(people), part)
-        work.held += found.held
-        for series in found.series.values():
-            write_series(work, found, series)
-        for kind, path in found.others:
-            write_other(work, found, kind, path)
-        _tidy(part)
-        files = len(work.held) + len(work.written)
-        if not work.written:
-            raise NothingLeft(work.held)
-        told = report.summary(work, files=files, lasting=secret is not None, mapped=bool(kept))
-        write_json(told, part / REPORT)
-        write_text(report.readable(told), part / TEXT)
-        if kept is not None:
-            write_map(_back(work), kept, passphrase or "")
-        _check_free(final)
-        if final.is_dir():
-            final.rmdir()
-        os.replace(part, final)
-    except OSError as error:
-        # Its own words may quote a name of the input.
-        raise OutputError(
-            f"the output cannot be written: {error.strerror or type(error).__name__}",
-            hint="check that the folder can be written to and that the disk is not full",
-        ) from None
+        with _whole(final) as part:
+            found = gather(unpacked.folder if unpacked else root)
+            given = {w for n in names for w in known.words_in(n)}
+            people = frozenset(found.words | given)
+            work = Work(keyed, options, people, known.telling(people), part)
+            work.held += found.held
+            for series in found.series.values():
+                write_series(work, found, series)
+            write_others(work, found)
+            _tidy(part)
+            files = len(work.held) + len(work.written)
+            if not work.written:
+                raise NothingLeft(work.held)
+            told = report.summary(work, files=files, lasting=secret is not None, mapped=bool(kept))
+            write_json(told, part / REPORT)
+            write_text(report.readable(told), part / TEXT)
+            if kept is not None:
+                write_map(_back(work), kept, passphrase or "")
     finally:
-        if part.exists():
-            shutil.rmtree(part, ignore_errors=True)
         if unpacked:
             unpacked.close()
     return Deidentified(final, told, tuple(work.held))
+
+
+@contextlib.contextmanager
+def _whole(final: Path) -> Iterator[Path]:
+    """A folder that takes the place of `final` in the end; after an error nothing of it is left."""
+    part = final.absolute().with_name(f".{secrets.token_hex(6)}.part")
+    try:
+        with no_empty_folder(part.parent):
+            try:
+                part.mkdir(parents=True)
+                yield part
+                _check_free(final)
+                if final.is_dir():
+                    final.rmdir()
+                os.replace(part, final)
+            finally:
+                if part.exists():
+                    shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        # Its own words may quote a name of the input.
+        raise unwritable(error)(
+            f"the output cannot be written: {error.strerror or type(error).__name__}",
+            hint="check that the folder can be written to and that the disk is not full",
+        ) from None
 
 
 def _options(keep: Iterable[str]) -> frozenset[str]:
@@ -195,13 +205,13 @@ def _check_places(root: Path, final: Path, kept: Path | None) -> None:
             hint="give a place apart from it",
         )
     if kept is not None and kept.exists():
-        raise OutputError("the map is there already", hint="give another name for it")
+        raise OutputRefused("the map is there already", hint="give another name for it")
     _check_free(final)
 
 
 def _check_free(final: Path) -> None:
     if final.is_symlink() or (final.exists() and (not final.is_dir() or any(final.iterdir()))):
-        raise OutputError(
+        raise OutputRefused(
             f"'{final}' is there already, and not empty", hint="give a new or an empty folder"
         )
 

@@ -126,6 +126,8 @@ def _look(found: Gathered, path: PurePosixPath) -> None:
         _words_of_json(found, file)
     elif ending in (".bval", ".bvec"):
         kind = "gradients"
+    if ending == "" and path.suffix.lower() in (".tsv", ".csv"):
+        raise Unknown("a table, whose columns may say anything: docs/deidentify.md makes a new one")
     if kind is None:
         raise Unknown("no DICOM, NIfTI (.nii, .nii.gz), JSON or gradient file: it may say anything")
     found.others.append((kind, path))

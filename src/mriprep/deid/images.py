@@ -163,6 +163,23 @@ def _refuse_named(data: bytes, words: Collection[str]) -> None:
         raise Unfit(_NAMED)
 
 
+def write_others(work: Work, found: Gathered) -> None:
+    """Write images, then their sidecars and tables; of an image that is held back, none of them."""
+    images = [entry for entry in found.others if entry[0] == "nifti"]
+    for kind, path in images:
+        write_other(work, found, kind, path)
+    seen = {naming.described(path) for path in work.written.values()}
+    gone = {naming.described(held.path) for held in work.held} - seen - {None}
+    for kind, path in found.others:
+        if kind == "nifti":
+            continue
+        stem = path.with_name(path.name[: -len(naming.extension(path.name))])
+        if stem in gone:
+            work.held.append(Held(path, "what it describes is held back"))
+        else:
+            write_other(work, found, kind, path)
+
+
 def write_other(work: Work, found: Gathered, kind: Kind, path: PurePosixPath) -> None:
     """Write an image, a sidecar or a table."""
     new = naming.renamed(path, work.keyed)

@@ -17,6 +17,19 @@ def extension(name: str) -> str:
     return next((e for e in _EXTENSIONS if low.endswith(e) and len(low) > len(e)), "")
 
 
+#: Of files that a sidecar may describe: images of all formats, and BIDS' tables.
+_DESCRIBED = (
+    ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".hdr", ".img", ".tsv.gz", ".tsv",
+)  # fmt: skip
+
+
+def described(path: PurePosixPath) -> PurePosixPath | None:
+    """The path without its extension where a sidecar may be about such a file, else None."""
+    low = path.name.lower()
+    ending = next((e for e in _DESCRIBED if low.endswith(e)), "")
+    return path.with_name(path.name[: -len(ending)]) if ending and len(low) > len(ending) else None
+
+
 def renamed(path: PurePosixPath, keyed: Keyed) -> PurePosixPath:
     """The new name of a file, by its name in the input.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mriprep.core import InputError, OutputError, Role, Volume
+from mriprep.core import InputError, OutputRefused, Role, Volume
 from mriprep.io.atomic import write_json
 
 from . import words
@@ -40,7 +40,7 @@ def target(output: Path, name: str | None, number: int | None) -> Path:
     match = _FOLDER.fullmatch(output.name)
     if match:
         if (number or int(match[1])) != int(match[1]) or (name or match[2]) != match[2]:
-            raise OutputError(
+            raise OutputRefused(
                 f"'{output.name}' and the name and number that were given differ",
                 hint="say it once: --output nnUNet_raw --number 501 --name Lesions",
             )
@@ -48,7 +48,7 @@ def target(output: Path, name: str | None, number: int | None) -> Path:
     number = _NUMBER if number is None else number
     name = name or _NAME
     if not 1 <= number <= 999 or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise OutputError(
+        raise OutputRefused(
             f"nnU-Net has no data set {number} '{name}'",
             hint="a number from 1 to 999, and a name of letters, digits, - and _",
         )

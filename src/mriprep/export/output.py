@@ -12,7 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from mriprep.core import InputError, OutputError
+from mriprep.core import InputError, OutputError, OutputRefused
+from mriprep.core.errors import unwritable
 from mriprep.io.atomic import write_json, write_text
 from mriprep.io.strict_json import load_json
 
@@ -80,7 +81,7 @@ def whole_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
         check_place(final, replace=replace)  # somebody may have written there meanwhile
         _swap(part, final)
     except OSError as error:
-        raise OutputError(
+        raise unwritable(error)(
             f"cannot write {final}: {error.strerror or error}",
             hint="check that the folder can be written to and that the disk is not full",
         ) from error
@@ -105,7 +106,7 @@ def check_place(final: Path, *, replace: bool) -> None:
     if not final.exists() and not final.is_symlink():
         return
     if not final.is_dir() or final.is_symlink():
-        raise OutputError(
+        raise OutputRefused(
             f"cannot write {final}: a file or a link is there", hint="give another folder"
         )
     there = {p.relative_to(final).as_posix() for p in final.rglob("*") if not p.is_dir()}
@@ -113,16 +114,16 @@ def check_place(final: Path, *, replace: bool) -> None:
         return
     note = _note(final)
     if note is None:
-        raise OutputError(
+        raise OutputRefused(
             f"'{final}' holds files that `mriprep export` did not write",
             hint="give a folder that is empty or not there yet",
         )
     if not replace:
-        raise OutputError(
+        raise OutputRefused(
             f"there is an export in '{final}' already", hint="--force replaces it, or give another"
         )
     if others := sorted(there - {*note["files"], NOTE}):
-        raise OutputError(
+        raise OutputRefused(
             f"'{final}' holds {len(others)} files that are no part of the export: {others[0]}, ...",
             hint="move them away first: a replaced export is removed whole",
         )

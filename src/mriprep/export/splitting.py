@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mriprep.core import InputError, OutputError
+from mriprep.core import InputError, OutputRefused
 from mriprep.core.errors import nearest
 from mriprep.io.atomic import write_json, write_text
 
@@ -265,7 +265,7 @@ def _write(folder: Path, text: str, about: Mapping[str, Any], force: bool) -> bo
     table = folder / TABLE
     before = table.read_text("utf-8") if table.is_file() else None
     if before is not None and before != text and not force:
-        raise OutputError(
+        raise OutputRefused(
             f"there is another split in '{table}'",
             hint="exports and states may have been made with it. --force replaces it: make those again",
         )

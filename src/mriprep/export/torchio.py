@@ -121,7 +121,8 @@ def subjects_dataset(
         wanted = set(splits.part(split, fold))
         rows = [r for r in rows if r["case"] in wanted]
     if not rows:
-        raise InputError(f"'{source}' has no case in the part '{split}' of fold {fold}")
+        where = f" in the part '{split}' of fold {fold}" if split is not None else ""
+        raise InputError(f"'{source}' has no case{where}")
     return torchio.SubjectsDataset([_subject(torchio, r) for r in rows], transform=transform)
 
 

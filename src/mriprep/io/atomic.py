@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from mriprep.core import OutputError
+from mriprep.core import OutputError, OutputRefused
+from mriprep.core.errors import unwritable
 
 # A temporary file's name says whose it is: the machine, the process, a random part.
 _TEMPORARY = re.compile(r"\.part-([0-9a-f]{6})([0-9a-f]{8})[0-9a-f]{6}(\.|$)")
@@ -52,7 +53,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(f".{stem}.part-{mark}{dot}{extensions}")
     try:
         if final.is_dir():
-            raise OutputError(
+            raise OutputRefused(
                 f"cannot write {final}: there is a folder of that name",
                 hint="give the name of a file",
             )
@@ -62,7 +63,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, final)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(
+        raise unwritable(error)(
             f"cannot write {final}: {reason}",
             hint="check that the folder can be written to and that the disk is not full",
         ) from error
@@ -116,12 +117,26 @@ def writable_folder(folder: str | os.PathLike[str]) -> Path:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
+        raise unwritable(error)(
             f"the output folder '{path}' cannot be written to:"
             f" {'it is a file' if path.is_file() else error.strerror}",
             hint="give a folder that you may write to",
         ) from None
     return path
+
+
+@contextlib.contextmanager
+def no_empty_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Take away a folder (and those above it) that was made inside and is empty, after an error."""
+    path = Path(folder).expanduser().absolute()
+    made = [p for p in (path, *path.parents) if not os.path.lexists(p)]
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first that holds something ends it
+            for each in made:
+                each.rmdir()
+        raise
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mriprep.core import InputError, OutputError
+from mriprep.core.errors import unwritable
 
 from .hashes import file_hash
 from .offline import OFFLINE, is_offline
@@ -90,7 +91,7 @@ def download(
                 file.close()
             os.replace(part, final)
     except OSError as error:
-        raise OutputError(
+        raise unwritable(error)(
             f"cannot write {final}: {error.strerror or error}",
             hint="check that the folder can be written to and that the disk is not full",
         ) from error

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import Grid, InputError, MriprepWarning, OutputError, Role, Volume
+from mriprep.core import Grid, InputError, MriprepWarning, OutputRefused, Role, Volume
 
 from . import metaimage, mgh, nifti, nrrd
 from .atomic import atomic_path
@@ -186,7 +186,7 @@ def write_image(
     path = Path(path).expanduser()
     kind = extension(path, WRITABLE)
     if kind is None:
-        raise OutputError(
+        raise OutputRefused(
             f"cannot write {path}: images are not written as '{path.suffix or path.name}'",
             hint=f"accepted: {', '.join(WRITABLE)}",
         )
@@ -239,7 +239,7 @@ def stored_type(volume: Volume, dtype: npt.DTypeLike | None = None) -> np.dtype[
     data = volume.data
     target = _usual_type(volume) if dtype is None else _asked(dtype)
     if not _fits(data, target):
-        raise OutputError(
+        raise OutputRefused(
             f"voxels of {data.min():g} to {data.max():g} do not fit {target.name}",
             hint="ask for a larger type (dtype='float64'), or rescale the image first",
         )
@@ -269,7 +269,7 @@ def _asked(dtype: npt.DTypeLike) -> np.dtype[Any]:
     except TypeError:
         target = None
     if target not in accepted:
-        raise OutputError(
+        raise OutputRefused(
             f"images are not written as {dtype}",
             hint=f"accepted: {', '.join(sorted(t.name for t in accepted))}",
         )

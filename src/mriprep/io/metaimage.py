@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import Grid, InputError, OutputError
+from mriprep.core import Grid, InputError, OutputRefused
 
 from .header import (
     LPS_TO_RAS,
@@ -142,7 +142,7 @@ def encode(grid: Grid, dtype: npt.DTypeLike, packed_bytes: int) -> bytes:
     """
     direction = LPS_TO_RAS[:3, :3] @ grid.direction
     if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-4):
-        raise OutputError(
+        raise OutputRefused(
             "MetaImage cannot hold axes that are not square to each other (a shear)",
             hint="write it as .nii.gz or .nrrd, or resample it first",
         )

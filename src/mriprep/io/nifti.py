@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import Grid, InputError, OutputError
+from mriprep.core import Grid, InputError, OutputRefused
 
 from .header import Block, Header, shape_fault, trimmed
 from .nifti_geometry import LENGTH_UNITS, geometry, quaternion
@@ -204,7 +204,7 @@ def encode(grid: Grid, dtype: npt.DTypeLike, code: int) -> bytes:
         If an axis is longer than NIfTI-1 can say.
     """
     if max(grid.shape) > np.iinfo(np.int16).max:
-        raise OutputError(
+        raise OutputRefused(
             f"NIfTI-1 holds up to 32767 voxels along an axis, got {grid.shape}",
             hint="write it as .nrrd",
         )

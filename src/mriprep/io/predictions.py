@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import Grid, InputError, OutputError, Role, Slices, Volume, restack
+from mriprep.core import Grid, InputError, OutputRefused, Role, Slices, Volume, restack
 from mriprep.core.errors import nearest
 from mriprep.core.slices import PLANES, display_axes, display_shape
 
@@ -100,7 +100,7 @@ def write_classes(volumes: Sequence[Volume], path: str | os.PathLike[str], code:
     path = Path(path).expanduser()
     kind = extension(path, CLASSES_WRITABLE)
     if kind is None:
-        raise OutputError(
+        raise OutputRefused(
             f"{len(volumes)} classes cannot be written as '{path.name}'",
             hint=f"accepted: {', '.join(CLASSES_WRITABLE)}",
         )

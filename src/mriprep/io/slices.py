@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mriprep.core import Grid, InputError, MriprepError, OutputError
-from mriprep.core.errors import nearest
+from mriprep.core import Grid, InputError, MriprepError
+from mriprep.core.errors import nearest, unwritable
 from mriprep.core.slices import FORMATS, Slices, display_shape
 
 from .strict_json import load_json
@@ -88,7 +88,7 @@ def write_slices(
             for name in names:
                 os.replace(Path(temporary) / name, folder / name)
     except OSError as error:
-        raise OutputError(
+        raise unwritable(error)(
             f"the slices could not be written to {folder}: {error.strerror}",
             hint="is there space left, and may you write there?",
         ) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mriprep.core import GeometryError, InputError, OutputError, Transform
+from mriprep.core import GeometryError, InputError, OutputRefused, Transform
 from mriprep.core.grid import FloatArray
 
 from .atomic import atomic_path
@@ -73,7 +73,7 @@ def write_transform(transform: Transform, path: str | os.PathLike[str]) -> Path:
     path = Path(path).expanduser()
     ending = extension(path, WRITABLE)
     if ending is None:
-        raise OutputError(
+        raise OutputRefused(
             f"cannot write {path}: transforms are not written as '{path.suffix or path.name}'",
             hint=f"accepted: {', '.join(WRITABLE)}",
         )

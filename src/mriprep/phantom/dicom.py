@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mriprep.core import Grid, InputError, OutputError
+from mriprep.core import Grid, InputError, OutputRefused
 
 from .model import Phantom
 
@@ -100,7 +100,7 @@ def write_dicom(
     """
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"'{target}' is not empty", hint="give a new or an empty folder")
+        raise OutputRefused(f"'{target}' is not empty", hint="give a new or an empty folder")
     grid = phantom.grid
     if not np.allclose(grid.direction.T @ grid.direction, np.eye(3), atol=1e-4):
         raise InputError("the axes of the phantom's grid are not at right angles")

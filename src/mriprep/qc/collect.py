@@ -127,15 +127,14 @@ def page_of(quality: Mapping[str, Any]) -> str:
 def read_ratings(out: Path) -> tuple[dict[tuple[str, str], str], list[tuple[str, str]]]:
     """What people said of images, by case and contrast, and what could not be understood.
 
-    The last word of each rater counts; where raters differ all their words
-    are given, parted by commas.
+    The last word of each rater counts; where raters differ it is ``mixed``.
     """
     try:
         said, bad = ratings.parse(out, needed=("case", "contrast", "rating"))
     except ratings.NoTable as error:
         return {}, [(ratings.FILE, error.why)]
     words = {
-        image: ",".join(r for r in ratings.RATINGS if r in by)
+        image: next(iter(by)) if len(by) == 1 else "mixed"
         for image, by in ratings.counts(said).items()
     }
     return words, [(ratings.FILE, f"line {line}: {why}") for line, why in bad]

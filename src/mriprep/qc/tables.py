@@ -18,7 +18,7 @@ _FIRST = {
     "verdict": "pass; look: somebody must look before it is used; fail: not fit for use",
     "reasons": "codes of what speaks against it, parted by commas; n/a where nothing does. Those that"
     " begin with cohort- come from the comparison with the other images of its contrast",
-    "rating": "what people said who looked: pass, fail or unsure; several where they differ",
+    "rating": "what people said who looked: pass, fail or unsure; mixed where raters differ",
 }
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from annotated_types import Ge, Le
 
 from mriprep.core import MriprepWarning
-from mriprep.declare import Citation, Image, Mask, keep, step
+from mriprep.declare import Citation, Image, Mask, Only, keep, step
 from mriprep.kernels import thresholds
 
 from ._common import otsu_threshold, varied
@@ -56,7 +56,7 @@ def background(
     image: Image,
     *,
     method: Method = "otsu",
-    classes: Annotated[int, Ge(2), Le(4)] = 3,
+    classes: Annotated[int, Ge(2), Le(4), Only("method", "multi_otsu")] = 3,
     output: Literal["image", "mask"] = "image",
 ) -> Image | Mask:
     """Tell the head from the air around it by a threshold of the histogram.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from annotated_types import Ge, Le
 
 from mriprep.core import DoubtWarning, InputError, MriprepWarning, Role, Volume
-from mriprep.declare import Citation, Face, Image, Mask, Unit, keep, keeping, step
+from mriprep.declare import Citation, Face, Image, Mask, Only, Unit, keep, keeping, step
 from mriprep.io.inspect import looks_like
 
 from ._anatomy import looks_stripped
@@ -51,7 +51,7 @@ def deface(
     method: Method = "blank",
     ears: bool = True,
     margin: Annotated[float, Ge(1), Le(30), Unit("mm")] = 5.0,
-    fwhm: Annotated[float, Ge(20), Le(100), Unit("mm")] = 60.0,
+    fwhm: Annotated[float, Ge(20), Le(100), Unit("mm"), Only("method", "blur")] = 60.0,
     contrast: str | None = None,
 ) -> Image:
     """Remove face and ears, and nothing of the brain.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from annotated_types import Gt, Le
 
 from mriprep.core import MriprepWarning
-from mriprep.declare import Citation, Image, keep, step
+from mriprep.declare import Citation, Image, Only, keep, step
 
 from ._common import finite
 
@@ -61,9 +61,9 @@ def denoise(
     image: Image,
     *,
     method: Method = "median",
-    size: Literal[3, 5, 7] = 3,
-    noise: Annotated[float, Gt(0)] | None = None,
-    strength: Annotated[float, Gt(0), Le(10)] = 1.0,
+    size: Annotated[Literal[3, 5, 7], Only("method", "median")] = 3,
+    noise: Annotated[float, Gt(0), Only("method", "nlm", "tv")] | None = None,
+    strength: Annotated[float, Gt(0), Le(10), Only("method", "nlm", "tv")] = 1.0,
 ) -> Image:
     """Reduce noise: by the median, non-local means or total variation.
 

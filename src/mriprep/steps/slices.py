@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le
 
 from mriprep.core import InputError, Volume
 from mriprep.core.slices import Slices, arranged, chosen, display_axes, every_of
-from mriprep.declare import Image, Labels, Mask, Unit, step
+from mriprep.declare import Image, Labels, Mask, Only, Unit, step
 
 from ._common import BoolImage, finite, foreground, on_grid
 from ._window import Percentiles
@@ -33,7 +33,7 @@ def slices(
     keep: Literal["content", "mask", "label"] = "content",
     content: Annotated[float, Ge(0), Le(1)] = 0.05,
     format: Literal["png8", "png16", "npy"] = "png8",
-    window: Percentiles = (0.5, 99.5),
+    window: Annotated[Percentiles, Only("format", "png8", "png16")] = (0.5, 99.5),
 ) -> Slices:
     """Cut a volume into the slices of one plane, as radiologists see them.
 

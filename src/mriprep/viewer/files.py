@@ -20,9 +20,12 @@ TYPES = {
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
     ".tsv": "text/tab-separated-values; charset=utf-8",
+    ".log": "text/plain; charset=utf-8",
     ".webp": "image/webp",
     ".png": "image/png",
 }
+#: Where logs lie that the cohort's page links to; others are nobody's business.
+_LOG = re.compile(r"runs/[^/]+/logs/[^/]+\.log")
 #: Reports bring scripts of their own. In a sandbox without an origin these can neither read
 #: anything of this server nor rate in anybody's name, whatever the folder holds.
 _REPORT_POLICY = (
@@ -51,7 +54,7 @@ def within(root: Path, path: str) -> Path | None:
     parts = path.split("/")
     if "\\" in path or "\0" in path or any(not p or p.startswith(".") for p in parts):
         return None
-    if kind(path) is None:
+    if kind(path) is None or (path.endswith(".log") and not _LOG.fullmatch(path)):
         return None
     try:
         real = root.joinpath(*parts).resolve(strict=True)

@@ -23,8 +23,8 @@ _STATIC = "/static/"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 #: Where files of the folder of outputs are served.
 FILES = "/out/"
-#: What reports link to: each other, and tables.
-_LINKED = (".html", ".tsv", ".json")
+#: What reports link to: each other, tables, and logs of cases that failed.
+_LINKED = (".html", ".tsv", ".json", ".log")
 
 _CONTENT_POLICY = "; ".join(
     (

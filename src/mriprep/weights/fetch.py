@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mriprep.core import EngineMissing, InputError, MriprepWarning, OutputError
+from mriprep.core import EngineMissing, InputError, MriprepWarning
+from mriprep.core.errors import unwritable
 from mriprep.io.archive import unzip_into
 from mriprep.io.atomic import write_json
 from mriprep.io.download import download
@@ -152,7 +153,7 @@ def _unpack(entry: Entry, file: File, folder: Path) -> None:
             hint=f"remove {archive}; {how_to_get(entry, folder)}",
         ) from error
     except OSError as error:
-        raise OutputError(
+        raise unwritable(error)(
             f"cannot unpack into {folder}: {error.strerror or error}",
             hint="check that the folder can be written to and that the disk is not full",
         ) from error

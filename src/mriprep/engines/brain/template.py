@@ -29,7 +29,7 @@ ENGINE = Engine(
     licence="Apache-2.0; the bundled template: MNI's permissive terms",
     memory_mb=300,
     seconds_per_megavoxel=0.3,
-    least_seconds=20,
+    least_seconds=3,
 )
 
 #: The probability falls from 0.88 to 0.12 within this of the surface, mm.
