@@ -37,6 +37,7 @@ LONG = (
     "test_real_session.py",
     "test_docs_sessions.py",
     "test_docs_site.py",
+    "test_docs_pages.py",
 )
 
 
