@@ -10,6 +10,7 @@ from typing import Any
 from .api import Pipeline, Run
 from .back import Prediction, restore
 from .core import InputError, Volume
+from .io.given import expanded
 from .recipe import load_frozen
 
 
@@ -76,7 +77,7 @@ def load(path: str | Path, *, strict: bool = False) -> FrozenPipeline:
     >>> run = frozen("scan.nii.gz")  # doctest: +SKIP
     >>> run.restore(network(run.image.data))  # doctest: +SKIP
     """
-    found = Path(path).expanduser()
+    found = expanded(path)
     if not found.is_file():
         raise InputError(
             f"there is no frozen recipe '{found}'", hint="make one: mriprep freeze OUT model.recipe"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from . import carry, records
 from .core import Case, Grid, InputError, Role, Transform, Volume
 from .intake import is_image, read
+from .io.given import expanded
 
 
 class Recorded(Protocol):
@@ -87,7 +88,7 @@ def restore(
     InputError
         If prediction or record cannot be read, or no record is found.
     """
-    given = Path(prediction).expanduser() if isinstance(prediction, str | Path) else prediction
+    given = expanded(prediction) if isinstance(prediction, str | Path) else prediction
     done = carry.bring_back(
         given,
         found_record(record, given),
@@ -145,7 +146,7 @@ def apply(
     InputError, GeometryError
         If it lies there already, or the worlds or grids are not known.
     """
-    path = Path(volume).expanduser() if isinstance(volume, str | Path) else None
+    path = expanded(volume) if isinstance(volume, str | Path) else None
     given = _one_volume(read(path)) if path is not None else volume
     assert isinstance(given, Volume)
     given = carry.role_of(given, role, path.name if path else "")

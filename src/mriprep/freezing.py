@@ -13,6 +13,7 @@ from . import records, templates
 from .core import InputError
 from .derivatives import STATES
 from .frozen import write_frozen
+from .io.given import expanded
 from .io.hashes import checked
 from .steps._states import read_state
 
@@ -57,13 +58,13 @@ def freeze(out: str | Path, path: str | Path, *, files: Sequence[str | Path] = (
         If there are no records, cases differ (says which, and in what), or a
         template or state is not found, or is not the one that was used.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if path.suffix != ".recipe":
         raise InputError(
             f"a frozen recipe's name ends on .recipe, not '{path.name}'",
             hint=f"for instance {path.stem or 'model'}.recipe",
         )
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     frozen = gathered(recorded(folder), folder, files)
     return write_frozen(frozen.content, frozen.files, path)
 
@@ -278,7 +279,7 @@ def _found(name: str, digest: str | None, files: Sequence[str | Path]) -> Path:
     """The user's file of a name and hash."""
     others = 0
     for given in map(Path, files):
-        given = given.expanduser()
+        given = expanded(given)
         places = [given] if given.is_file() else sorted(given.rglob(name)) if given.is_dir() else []
         for path in places:
             if path.name == name and digest and checked(path) == digest:

@@ -225,13 +225,13 @@ def other_versions(versions: Mapping[str, str]) -> list[tuple[str, str, str | No
 
 def _put(files: Mapping[str, bytes]) -> Path:
     """The files in a folder named after their content, in the user's cache; another if that is closed."""
-    from platformdirs import user_cache_dir
+    from .io.given import cache
 
     digest = hashlib.sha256()
     for name, data in sorted(files.items()):
         digest.update(f"{name} {hashlib.sha256(data).hexdigest()}\n".encode())
     try:
-        return _into(Path(user_cache_dir("mriprep")) / "frozen" / digest.hexdigest()[:32], files)
+        return _into(cache() / "frozen" / digest.hexdigest()[:32], files)
     except OSError:
         folder = Path(tempfile.mkdtemp(prefix="mriprep-frozen-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -58,9 +58,9 @@ def read(
     InputError, GeometryError
         If it cannot be read; says why.
     """
-    from .io.given import leads_to
+    from .io.given import expanded, leads_to
 
-    path = Path(path).expanduser()
+    path = expanded(path)
     if leads_to(path) == "folder":
         files = scans_below(path)
         if files:
@@ -95,7 +95,9 @@ def is_image(path: str | Path) -> bool:
 
 def read_case(path: str | Path, *, name: str | None = None, **options: Any) -> Case:
     """As :func:`read`, but always a Case: a single file becomes its only volume."""
-    path = Path(path).expanduser()
+    from .io.given import expanded
+
+    path = expanded(path)
     found = read(path, **options)
     if isinstance(found, Case):
         if name is None:

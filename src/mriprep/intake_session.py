@@ -13,6 +13,7 @@ from .core.age import age_of, settle, with_age
 from .core.case import PREFERRED_CONTRASTS
 from .core.errors import nearest
 from .intake import case_name, checked_name, header, is_image, read, read_case, scans_below
+from .io.given import expanded
 from .session_plan import REFERENCES, pick
 
 #: What a mask or segmentation beside a scan is called at its end.
@@ -57,7 +58,7 @@ def read_session(
         sessions, or something cannot be read.
     """
     listed = [sources] if isinstance(sources, str | Path) else list(sources)
-    paths = [Path(p).expanduser() for p in listed]
+    paths = [expanded(p) for p in listed]
     if not paths:
         raise InputError("a session needs at least one scan")
     cases = [c for path in paths for c in _cases(path, options)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .core import InputError
-from .io.given import leads_to
+from .io.given import expanded, leads_to
 from .io.strict_json import load_json
 
 _DESCRIPTION = "dataset_description.json"
@@ -29,9 +29,9 @@ def check_output(folder: Path, sources: Iterable[Path] = ()) -> None:
         If one of the sources is the folder, by whatever path, or another
         dataset lies there.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     for source in sources:
-        given = Path(source).expanduser()
+        given = expanded(source)
         if folder.is_dir() and given.is_dir() and os.path.samefile(folder, given):
             raise InputError(
                 f"OUT is the input folder: '{folder}'",
@@ -57,7 +57,7 @@ def folder_of_outputs(folder: str | Path) -> Path:
     InputError
         If it is not there, or is a file.
     """
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     there = leads_to(path)
     if there != "folder":
         raise InputError(
@@ -77,7 +77,7 @@ def check_description(folder: Path) -> None:
     InputError
         If it is the description of another dataset.
     """
-    path = Path(folder).expanduser() / _DESCRIPTION
+    path = expanded(folder) / _DESCRIPTION
     if path.is_file() and "mriprep" not in _makers(path):
         raise InputError(
             f"'{folder}' is a dataset that mriprep did not make: its {_DESCRIPTION} would be"

@@ -215,7 +215,9 @@ def load_frozen(path: Path, *, strict: bool = False) -> Recipe:
     RecipeError
         If its recipe is not one of this mriprep.
     """
-    found = _build(frozen.thawed(path.expanduser(), strict=strict), {}, path.name)
+    from .io.given import expanded
+
+    found = _build(frozen.thawed(expanded(path), strict=strict), {}, path.name)
     pins.check(found.entries, found.pins, early=True)
     return found
 

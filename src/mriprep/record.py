@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from .core import Grid, MriprepError, Transform, Volume
 from .declare import Citation
+from .io.given import home
 from .snapshot import Snapshot
 
 #: The fact of a step that says which fitted state it used; records have them apart.
@@ -159,7 +161,7 @@ def public(data: Any, folders: Iterable[Path] = ()) -> Any:
     folders : iterable of Path
         Folders that are known to be spoken of, for names with spaces.
     """
-    known = [f"{f}{os.sep}" for f in (*folders, Path.home(), Path.cwd()) if len(f.parts) > 1]
+    known = [f"{f}{os.sep}" for f in _folders(folders) if len(f.parts) > 1]
     known.sort(key=len, reverse=True)
 
     def plain(value: Any) -> Any:
@@ -181,6 +183,15 @@ def public(data: Any, folders: Iterable[Path] = ()) -> Any:
         return value
 
     return plain(data)
+
+
+def _folders(folders: Iterable[Path]) -> Iterator[Path]:
+    """Folders that are known to be spoken of: those, the user's, the one at work."""
+    yield from folders
+    if (own := home()) is not None:
+        yield own
+    with contextlib.suppress(OSError):  # it may have been removed
+        yield Path.cwd()
 
 
 def named(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from .core import Grid, InputError
 from .core.chain import Chain
+from .io.given import expanded
 from .io.strict_json import load_json
 from .run_record import sidecar_path
 
@@ -88,7 +89,7 @@ def load(path: Path, near: Path | None = None, grid: Grid | None = None) -> Foun
     InputError
         If there is none, or several that differ.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if path.is_dir():
         return _only(_below(path, _case(near)), grid, f"in '{path}'", near)
     if not path.exists():

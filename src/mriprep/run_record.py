@@ -13,6 +13,7 @@ from .core import Case, Transform, Volume
 from .core.chain import Chain, Link
 from .declare import Step
 from .engines import describe
+from .io.given import expanded
 from .io.hashes import file_hash
 from .recipe import Recipe
 from .record import FITTED, methods_text, named, public, references, voxel_hash
@@ -66,7 +67,7 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
             f"{i}.{k}"
             for i, e in enumerate(recipe.entries)
             for k in ("template", "state", "weights")
-            if (v := e.parameters.get(k)) and isinstance(v, str) and Path(v).expanduser().exists()
+            if (v := e.parameters.get(k)) and isinstance(v, str) and expanded(v).exists()
         ],
         **(
             {

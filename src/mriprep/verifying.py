@@ -16,6 +16,7 @@ from .core import Case, InputError, MriprepError, Volume
 from .freezing import gathered, recorded
 from .frozen import write_frozen
 from .intake import is_image
+from .io.given import expanded
 from .io.hashes import checked
 from .io.images import read_header, read_image
 from .recipe import Recipe, load_frozen
@@ -86,7 +87,7 @@ def verify(
         If there are no records, or none of the scans that they name is among
         the inputs.
     """
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     cases: dict[str, list[Mapping[str, Any]]] = {}
     for content in recorded(folder):
         cases.setdefault(content["case"], []).append(content)
@@ -94,7 +95,7 @@ def verify(
         raise InputError(f"a sample of {sample} cases verifies nothing", hint="sample=3")
     chosen = sorted(random.Random(seed).sample(sorted(cases), min(sample, len(cases))))  # noqa: S311
     given = [inputs] if isinstance(inputs, str | Path) else inputs
-    places = [Path(p).expanduser() for p in given]
+    places = [expanded(p) for p in given]
     by_name = _listed(places)
     _some(places, by_name, [r["input"].get("file") for case in cases.values() for r in case])
     done: list[Verified] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from mriprep.core import InputError, MriprepWarning
 from mriprep.intake import FOREIGN, case_name, is_image
 from mriprep.io.dicom_contrast import Rules, load_rules
-from mriprep.io.given import leads_to
+from mriprep.io.given import expanded, leads_to
 from mriprep.io.images import contrast_of
 
 from .bids import from_bids, is_bids
@@ -59,7 +59,7 @@ def list_cases(
     InputError
         If it is none of these, or nothing is left of it.
     """
-    source = Path(source).expanduser()
+    source = expanded(source)
     leads_to(source)
     if not source.exists():
         raise InputError(f"'{source}' does not exist", hint="check the path")

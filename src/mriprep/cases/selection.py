@@ -14,6 +14,7 @@ from mriprep.core.age import parse_age
 from mriprep.io.atomic import atomic_path
 from mriprep.io.dicom_contrast import Rules
 from mriprep.io.dicom_dump import Scanned, read_dump
+from mriprep.io.given import expanded
 
 from .choice import Choice, choose_best
 from .source import CaseSource, ImageSource, clean, in_order, label_of, name_of, sex_of
@@ -99,7 +100,7 @@ def as_tsv(rows: Iterable[dict[str, str]]) -> str:
 
 def write_selection(path: Path, choices: Iterable[Choice], source: Path) -> Path:
     """Write the choice as a table; the dump's path is kept relative to it."""
-    target = path.expanduser().absolute()
+    target = expanded(path).absolute()
     try:
         relative = Path(os.path.relpath(source.absolute(), target.parent))
     except ValueError:  # another drive

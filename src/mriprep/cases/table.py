@@ -12,7 +12,7 @@ from mriprep.core import EngineMissing, InputError
 from mriprep.core.age import parse_age
 from mriprep.core.errors import nearest
 from mriprep.intake import case_name
-from mriprep.io.given import read_text, shown
+from mriprep.io.given import expanded, leads_to, read_text, shown
 from mriprep.io.images import contrast_of
 
 from .source import (
@@ -140,8 +140,10 @@ def _parquet(table: Path) -> list[dict[str, Any]]:
             f"{table.name} is a Parquet table, and pyarrow is not installed",
             hint="pip install pyarrow, or save it as CSV",
         ) from None
+    leads_to(table)
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(table).to_pylist()
+        with table.open("rb") as file:  # opened here: it takes names for UTF-8, and for addresses
+            rows: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
     except (OSError, ArrowException) as error:
         raise InputError(f"{table.name} is no readable Parquet table: {error}") from None
     return rows
@@ -205,7 +207,7 @@ def _images(
 
 
 def _full(path: str, folder: Path) -> str:
-    return str(folder.absolute() / Path(path).expanduser())
+    return str(folder.absolute() / expanded(path))
 
 
 def _whose(

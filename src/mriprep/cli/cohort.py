@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mriprep.core import InputError, RecipeError
+from mriprep.io.given import expanded
 
 from .report import say_verdicts
 
@@ -219,7 +220,7 @@ def several(source: Path) -> bool:
     from mriprep.intake import is_image, scans_below
     from mriprep.run import listening
 
-    path = source.expanduser()
+    path = expanded(source)
     if path.is_file() and path.suffix.lower() != ".zip":
         return path.suffix.lower() in TABLES
     if not path.exists() or is_image(path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
+from mriprep.io.given import expanded
 
 
 def refuse_many(source: Path) -> None:
@@ -51,7 +52,7 @@ def _no_dicom(source: Path, command: str) -> InputError | None:
     from mriprep.cases.folder import images_below
     from mriprep.cases.table import TABLES
 
-    source = source.expanduser()
+    source = expanded(source)
     if source.is_file() and source.suffix.lower() in TABLES:
         return InputError(
             f"'{source}' is a table, and `mriprep {command}` takes scans",

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from mriprep.io.given import expanded
+
 _FILE = click.Path(path_type=Path)
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -78,7 +80,7 @@ def scan(
     for contrast in wanted:
         if contrast.lower() not in {a.lower() for a in accepted}:
             raise InputError(f"there is no contrast '{contrast}'", hint=nearest(contrast, accepted))
-    if selection is not None and selection.expanduser().exists() and not force:
+    if selection is not None and expanded(selection).exists() and not force:
         raise InputError(
             f"'{selection}' is there already, and may have been edited",
             hint="give another name, or --force to write over it",

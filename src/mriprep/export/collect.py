@@ -11,6 +11,7 @@ from typing import Any
 from mriprep.core import InputError
 from mriprep.core.case import PREFERRED_CONTRASTS
 from mriprep.core.errors import nearest
+from mriprep.io.given import expanded
 from mriprep.outputs import folder_of_outputs
 
 from .plain import read_json
@@ -143,7 +144,7 @@ def gather(
     passed_only: bool = True,
 ) -> Collected:
     """As :func:`collect`, with what is left out and why."""
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     found = _found(folder)
     there = sorted({c for case in found.values() for c in case}, key=_rank)
     wanted = _wanted(contrasts, there)
@@ -170,7 +171,7 @@ def everything(out: str | Path) -> list[Item]:
     InputError
         As :func:`collect`.
     """
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     found = _found(folder)
     there = sorted({c for case in found.values() for c in case}, key=_rank)
     ratings = worst_ratings(folder)

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from mriprep.core import EngineMissing, InputError
 from mriprep.core.errors import nearest
+from mriprep.io.given import expanded
 
 from .collect import LeftOut
 from .output import Link, check_place, whole_folder, write_note
@@ -165,7 +166,7 @@ def export(
     """
     form = format_of(to, link, options)
     module = importlib.import_module(f"{__package__}.{form.module}")
-    target = Path(output).expanduser()
+    target = expanded(output)
     if hasattr(module, "target"):  # nnU-Net names its folders itself
         target = module.target(target, options.get("name"), options.get("number"))
     _apart(target, Path(out))
@@ -266,6 +267,6 @@ def options_of(formats: Sequence[str], given: Mapping[str, Any]) -> dict[str, di
 
 def _apart(target: Path, out: Path) -> None:
     """Refuse to export into what is exported."""
-    inside, outer = (Path(os.path.realpath(p)) for p in (target, out.expanduser()))
+    inside, outer = (Path(os.path.realpath(p)) for p in (target, expanded(out)))
     if inside == outer:
         raise InputError("the export's folder is OUT itself", hint="give another folder")

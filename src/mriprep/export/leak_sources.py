@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
+from mriprep.io.given import expanded
 from mriprep.io.strict_json import load_json
 
 from .alike import bare, is_readable
@@ -96,13 +97,13 @@ def read(path: str | Path, images: str | Path | None = None) -> Source:
     InputError
         If it is none of these.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists():
         raise InputError(f"there is no split '{path}'", hint=_HINT)
-    if images is not None and not Path(images).expanduser().is_dir():
+    if images is not None and not expanded(images).is_dir():
         raise InputError(f"there is no folder of images '{images}'")
     beside = path if path.is_dir() else path.parent
-    finder = _Finder([Path(images).expanduser()] if images else [beside])
+    finder = _Finder([expanded(images)] if images else [beside])
     if path.is_dir():
         for name in ("splits.tsv", "splits_final.json", "datalist.json", "dataset.json"):
             if (path / name).is_file() and (name != "dataset.json" or not _parts(path)):

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mriprep.io.given import expanded
+
 from . import alike
 from .collect import Item, everything
 from .leak_sources import Member, Source, read
@@ -122,7 +124,7 @@ def check_leaks(
         If the split cannot be read.
     """
     source = read(split, images)
-    known, notes = _known(Path(split).expanduser(), out)
+    known, notes = _known(expanded(split), out)
     told = read_key(key) if key is not None else {}
     members: dict[str, Member] = {}
     for parts in source.rounds.values():

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from mriprep.core import InputError, OutputError, OutputRefused
 from mriprep.core.errors import unwritable
 from mriprep.io.atomic import write_json, write_text
+from mriprep.io.given import expanded
 from mriprep.io.strict_json import load_json
 
 from .selection import Selection
@@ -71,7 +72,7 @@ def whole_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
         If something else lies there, or writing fails. Nothing is left behind
         then, and an earlier export stays as it was.
     """
-    final = Path(os.path.abspath(final.expanduser()))
+    final = Path(os.path.abspath(expanded(final)))
     check_place(final, replace=replace)
     part = final.with_name(f".{final.name}.part-{secrets.token_hex(6)}")
     made = [p for p in final.parents if not p.exists()]  # the nearest first

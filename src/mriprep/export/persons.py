@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
+from mriprep.io.given import expanded
 
 from .collect import Item
 
@@ -128,7 +129,7 @@ def read_key(path: str | Path) -> dict[str, Hashable]:
     InputError
         If it cannot be read or has not these columns.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

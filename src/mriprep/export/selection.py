@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import GeometryError, Grid, InputError, Role, Volume
+from mriprep.io.given import expanded
 from mriprep.io.hashes import file_hash
 
 from . import leaks_of_states
@@ -152,7 +153,7 @@ def prepare(
     GeometryError
         If images, mask and labels of a case are not on one grid.
     """
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     found = gather(folder, contrasts, labels, passed_only)
     _some(found.items, found.left)
     splits = _splits(folder, found.items)

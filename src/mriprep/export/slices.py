@@ -244,8 +244,11 @@ def _write_index(rows: list[dict[str, Any]], selection: Selection, folder: Path)
         if row["case"] in with_labels:
             row |= {c: row.get(c, 0) for c in labels}
     table = pa.table({c: _column([r.get(c) for r in rows]) for c in columns})
-    parquet.write_table(table, folder / f"{INDEX}.parquet")
-    csv.write_csv(table, folder / f"{INDEX}.csv")
+    # Opened here: it takes names for UTF-8, and for addresses.
+    with (folder / f"{INDEX}.parquet").open("wb") as file:
+        parquet.write_table(table, file)
+    with (folder / f"{INDEX}.csv").open("wb") as file:
+        csv.write_csv(table, file)
     return columns
 
 

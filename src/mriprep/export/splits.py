@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
+from mriprep.io.given import expanded
 
 #: What a case may be.
 PARTS = ("train", "val", "test")
@@ -140,7 +141,7 @@ def read(out: str | Path) -> Splits:
         If there is none, a row contradicts itself or another one, or a
         subject is on both sides.
     """
-    path = Path(out).expanduser()
+    path = expanded(out)
     path = path / "splits.tsv" if path.is_dir() else path
     if not path.is_file():
         raise InputError(

@@ -15,6 +15,7 @@ from typing import Any
 from mriprep.core import InputError, OutputRefused
 from mriprep.core.errors import nearest
 from mriprep.io.atomic import write_json, write_text
+from mriprep.io.given import expanded
 
 from . import splits as reading
 from .balance import balance
@@ -116,7 +117,7 @@ def split(
         If there is another split already, or it cannot be written.
     """
     _check(by, folds, test, seed)
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     items = everything(folder)
     factors, notes = _factors(stratify, items)
     person, same = persons(items, read_key(key) if key is not None else None)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import EngineMissing, Grid, InputError
+from mriprep.io.given import expanded
 from mriprep.io.images import read_grid, read_image
 
 from . import hdf5, output, zarr
@@ -65,7 +66,7 @@ def open_store(
     EngineMissing
         If the package that reads it is not installed.
     """
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     if not output.is_export(folder):
         if split is not None:
             splitting.read(folder)  # without a split there is no part: said before anything else

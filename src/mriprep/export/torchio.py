@@ -11,6 +11,7 @@ from typing import Any
 
 from mriprep.core import EngineMissing, InputError
 from mriprep.io.atomic import write_json
+from mriprep.io.given import expanded
 
 from . import splits as splitting
 from . import words
@@ -106,7 +107,7 @@ def subjects_dataset(
         raise EngineMissing(
             "subjects_dataset needs TorchIO, which is not installed", hint="pip install torchio"
         ) from None
-    path = Path(source).expanduser()
+    path = expanded(source)
     path = path / LIST if (path / LIST).is_file() else path
     if path.is_file():
         rows, splits = _saved(path, split, fold)

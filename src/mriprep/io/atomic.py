@@ -19,6 +19,8 @@ import numpy as np
 from mriprep.core import OutputError, OutputRefused
 from mriprep.core.errors import unwritable
 
+from .given import expanded
+
 # A temporary file's name says whose it is: the machine, the process, a random part.
 _TEMPORARY = re.compile(r"\.part-([0-9a-f]{6})([0-9a-f]{8})[0-9a-f]{6}(\.|$)")
 _swept: set[Path] = set()
@@ -110,7 +112,7 @@ def writable_folder(folder: str | os.PathLike[str]) -> Path:
     OutputError
         If it is a file, or cannot be made or written to.
     """
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".mriprep-writable-{secrets.token_hex(6)}"  # others may try at this moment

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 from typing import Literal
 
 from mriprep.core import InputError
 
 #: A text that somebody wrote by hand (a recipe, a table, a sidecar) is not longer, bytes.
 LONGEST_TEXT = 64 * 2**20
+
+#: Below this nothing ever is.
+NOWHERE = Path(os.devnull, "no-home-folder")
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -54,6 +58,40 @@ def leads_to(path: str | os.PathLike[str]) -> Literal["file", "folder", "missing
         f"{shown(path)} is {kind}; an ordinary file is needed",
         hint="write what it gives into a file first",
     )
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with the home folder for a ``~`` at its beginning; left as it is where there is none.
+
+    A name such as ``~0`` is that of a file too, where no user is called so.
+    """
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError):  # no such user, or NUL, which is refused when it is opened
+        return Path(path)
+
+
+def home() -> Path | None:
+    """The user's home folder; None where there is none, as of a user without an entry in a container."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def cache() -> Path:
+    """The user's cache of mriprep.
+
+    Where there is no home, it is in a place that never is: nothing is found
+    there, and who wants to write is told so.
+    """
+    from platformdirs import user_cache_path
+
+    try:
+        found = user_cache_path("mriprep")
+    except RuntimeError:
+        return NOWHERE / "mriprep"
+    return found if found.is_absolute() else NOWHERE / "mriprep"  # as older platformdirs say it
 
 
 def read_bytes(path: str | os.PathLike[str], most: int = LONGEST_TEXT) -> bytes:

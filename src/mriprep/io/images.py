@@ -17,6 +17,7 @@ from mriprep.core import Grid, InputError, MriprepWarning, OutputRefused, Role, 
 from . import metaimage, mgh, nifti, nrrd
 from .atomic import atomic_path
 from .blocks import explained, gzipped, read_voxels, slabs, zlibbed
+from .given import expanded
 from .header import Header, Oddity, checked
 from .sniff import READABLE, WRITABLE, extension, sniff
 
@@ -59,7 +60,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     InputError
         If it is missing, not an image, or too damaged to describe.
     """
-    content = sniff(Path(path).expanduser())
+    content = sniff(expanded(path))
     with explained(content.path):
         header = _PARSERS[content.format](content)
     oddity = _misnamed(content.path, content.format, content.packed)
@@ -183,7 +184,7 @@ def write_image(
         If the extension is not accepted, the values do not fit `dtype`, or
         writing fails. A file that was there before then stays as it was.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     kind = extension(path, WRITABLE)
     if kind is None:
         raise OutputRefused(

@@ -18,6 +18,7 @@ from mriprep.core.slices import PLANES, display_axes, display_shape
 from . import nifti
 from .atomic import atomic_path
 from .blocks import explained, gzipped, slabs
+from .given import expanded
 from .images import read_header, read_image
 from .sniff import extension
 
@@ -97,7 +98,7 @@ def write_classes(volumes: Sequence[Volume], path: str | os.PathLike[str], code:
     OutputError
         If the extension is another one or writing fails.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     kind = extension(path, CLASSES_WRITABLE)
     if kind is None:
         raise OutputRefused(

@@ -16,7 +16,7 @@ from mriprep.core.grid import FloatArray
 
 from .atomic import atomic_path
 from .blocks import explained
-from .given import leads_to
+from .given import expanded, leads_to
 from .header import LPS_TO_RAS
 from .itk_files import Entry, mat_bytes, mat_entries, text_bytes, text_entries
 from .sniff import extension
@@ -70,7 +70,7 @@ def write_transform(transform: Transform, path: str | os.PathLike[str]) -> Path:
     OutputError
         If the extension is another one or writing fails.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     ending = extension(path, WRITABLE)
     if ending is None:
         raise OutputRefused(
@@ -108,7 +108,7 @@ def read_transform(path: str | os.PathLike[str]) -> Transform:
         If the file is missing, damaged, not ITK's, or holds a transform that
         is not linear or not three-dimensional.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     leads_to(path)
     with explained(path), path.open("rb") as file:
         content = file.read(_LONGEST)

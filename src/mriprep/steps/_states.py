@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import InputError, Volume
-from mriprep.io.given import read_text
+from mriprep.io.given import expanded, read_text
 from mriprep.io.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def read_state(path: str | Path) -> State:
     InputError
         If it is not there, or is not what :meth:`State.write` writes.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise _unusable(path.name, "it is too large")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mriprep.core import InputError
 from mriprep.core.age import Age, parse_age
+from mriprep.io.given import expanded
 from mriprep.io.offline import is_offline, staying_offline
 
 from .catalogue import load, own_file, read_own
@@ -81,7 +82,7 @@ def find(
         file is wanted and where to put it), or the age is needed and not
         known.
     """
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     if path.is_file() and own_file(path) is None:
         return Template(label(path), path.resolve(), mask_beside(path))
     offline = offline or is_offline()
@@ -119,7 +120,7 @@ def pick(
     text = str(spec)
     if own_file(text) is not None:
         return within(read_own(text), known, contrast, load())
-    if Path(text).expanduser().is_dir():
+    if expanded(text).is_dir():
         read_own(text)  # says what is missing in it
     if text in BUNDLED:  # nothing that is wrong with a folder of one's own matters to it
         shipped = load(())
@@ -156,7 +157,7 @@ def pick(
 def asks(spec: str | Path) -> frozenset[str]:
     """What of a scan a template depends on: ``age``, ``contrast``, both or neither."""
     text = str(spec)
-    path = Path(text).expanduser()
+    path = expanded(text)
     if (path.is_file() and own_file(path) is None) or text in BUNDLED:
         return frozenset()
     several = ["age", "contrast"]

@@ -18,6 +18,7 @@ from typing import Any
 
 from mriprep.core import InputError
 from mriprep.core.errors import nearest
+from mriprep.io.given import expanded, read_text
 
 #: The YAML that makes a folder of templates a catalogue.
 OWN_FILE = "templates.yaml"
@@ -211,7 +212,7 @@ def _shipped() -> tuple[tuple[Entry, ...], Mapping[str, tuple[str, ...]]]:
 
 def own_file(path: str | Path) -> Path | None:
     """The YAML of a folder of templates, or the path itself if it is such a YAML; else None."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     if path.is_dir():
         path = path / OWN_FILE
     elif path.suffix not in (".yaml", ".yml"):
@@ -235,7 +236,6 @@ def read_own(path: str | Path) -> tuple[Entry, ...]:
     """
     import yaml
 
-    from mriprep.io.given import read_text
     from mriprep.io.strict_yaml import LONGEST, strict_yaml
 
     file = own_file(path)
@@ -308,7 +308,7 @@ def _own_cohort(label: str, about: Any, where: str, file: Path, unit: str) -> Co
 def _file(value: Any, where: str, file: Path) -> Path:
     if not isinstance(value, str) or not value:
         raise InputError(f"{where}: {value!r} is not a file's name", hint=_HINT)
-    return file.resolve().parent / Path(value).expanduser()
+    return file.resolve().parent / expanded(value)
 
 
 def _mapping(value: Any, where: str, accepted: Sequence[str] | None) -> dict[str, Any]:

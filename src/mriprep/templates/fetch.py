@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mriprep.core import InputError, MriprepWarning
+from mriprep.io.given import NOWHERE, expanded, home
 from mriprep.io.hashes import checked
 
 from .catalogue import VARIABLE
@@ -68,8 +69,9 @@ class Template:
 
 def templateflow_home() -> Path:
     """The folder that TemplateFlow keeps templates in (``TEMPLATEFLOW_HOME``)."""
-    default = Path.home() / ".cache" / "templateflow"
-    return Path(os.environ.get("TEMPLATEFLOW_HOME") or default).expanduser()
+    if named := os.environ.get("TEMPLATEFLOW_HOME"):
+        return expanded(named)
+    return (home() or NOWHERE) / ".cache" / "templateflow"
 
 
 def locate(choice: Choice, entities: Mapping[str, str] | None = None) -> Template | None:
@@ -202,6 +204,8 @@ def mask_beside(path: Path) -> Path | None:
 
 def _fetch(name: str, wanted: Mapping[str, str], contrast: str) -> str:
     """Let TemplateFlow's client fetch an image and its mask; why it could not, or nothing."""
+    if NOWHERE in templateflow_home().parents:
+        return "there is no home folder to keep it in: TEMPLATEFLOW_HOME names another"
     try:
         from templateflow import api
     except ImportError:

@@ -14,11 +14,12 @@ from mriprep.core.errors import unwritable
 from mriprep.io.archive import unzip_into
 from mriprep.io.atomic import write_json
 from mriprep.io.download import download
+from mriprep.io.given import NOWHERE, expanded
 from mriprep.io.hashes import checked, file_hash
 from mriprep.io.offline import OFFLINE, is_offline
 
 from .catalogue import Entry, File, describe
-from .find import PINS, home, how_to_get, pins
+from .find import PINS, VARIABLE, home, how_to_get, pins
 
 #: Called with a file's name, the bytes that are there, and all its bytes where that is known.
 Progress = Callable[[str, int, int | None], None]
@@ -62,7 +63,12 @@ def fetch(
         If they cannot be written.
     """
     entry = describe(name)
-    folder = (home() if to is None else Path(to).expanduser()) / name
+    folder = (home() if to is None else expanded(to)) / name
+    if NOWHERE in folder.parents:
+        raise EngineMissing(
+            f"there is no home folder to keep the weights '{name}' in",
+            hint=f"{VARIABLE} names a folder for them",
+        )
     known = {**pins(folder), **entry.published}
     for file in entry.files:
         wanted = file.holds or (file.name,)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import EngineMissing, InputError, MriprepWarning
+from mriprep.io.given import cache, expanded
 from mriprep.io.hashes import checked
 from mriprep.io.strict_json import load_json
 
@@ -34,11 +35,9 @@ def whence() -> str:
 
 def _homes() -> list[Path]:
     """Where weights are looked for, in order."""
-    import platformdirs
-
     named = os.environ.get(VARIABLE)
-    cache = Path(platformdirs.user_cache_dir("mriprep")) / "weights"
-    return [Path(named).expanduser(), cache] if named else [cache]
+    own = cache() / "weights"
+    return [expanded(named), own] if named else [own]
 
 
 def find(name: str, given: str | Path | None = None) -> Path:
@@ -70,7 +69,7 @@ def find(name: str, given: str | Path | None = None) -> Path:
     """
     entry = describe(name)
     if given is not None and str(given):
-        return _given(entry, Path(given).expanduser())
+        return _given(entry, expanded(given))
     places = [place / name for place in _homes()]
     folder = next((f for f in places if _whole(entry, f)), places[0])
     missing = [f for f in entry.wanted if not (folder / f).is_file()]

@@ -19,6 +19,7 @@ from mriprep.core import EngineError, EngineMissing, InputError, Volume
 from mriprep.core.slices import arranged
 from mriprep.engines import Engine
 from mriprep.engines._device import run_on
+from mriprep.io.given import expanded
 
 ENGINE = Engine(
     title="deepbet: two small U-Nets for T1-weighted heads",
@@ -182,7 +183,7 @@ def weight_files(weights: Path | str | None = None) -> tuple[Path, Path]:
 def _weights(name: str, given: Path | str | None = None) -> Path:
     """A file of deepbet's wheel, or of a folder; its package is not imported, since it loads a GUI."""
     if given is not None:
-        path = Path(given).expanduser() / f"{name}.pt"
+        path = expanded(given) / f"{name}.pt"
         if not path.is_file():
             raise InputError(
                 f"{given} is not a folder with deepbet's weights: it has no {name}.pt",
