@@ -32,6 +32,9 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq")
 #: A table is not longer, bytes: a million rows are not as much.
 LONGEST = 512 * 2**20
 
+#: Nor has it more rows: of equal ones, a Parquet table holds any number in no space.
+MOST_ROWS = 10**7
+
 #: What columns are called besides their first name.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject_id", "participant_id", "participant", "patient", "sub", "id"),
@@ -143,8 +146,18 @@ def _parquet(table: Path) -> list[dict[str, Any]]:
     leads_to(table)
     try:
         with table.open("rb") as file:  # opened here: it takes names for UTF-8, and for addresses
-            rows: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
-    except (OSError, ArrowException) as error:
+            held = parquet.ParquetFile(file)
+            about = held.metadata
+            groups = (about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+            if about.num_rows > MOST_ROWS or sum(groups) > LONGEST:
+                raise InputError(
+                    f"{table.name} claims {about.num_rows} rows; at most {MOST_ROWS} in {LONGEST}"
+                    " bytes are read",
+                    hint="give a table of the images that are wanted",
+                )
+            rows: list[dict[str, Any]] = held.read().to_pylist()
+    # ValueError: names and texts that are no UTF-8, times that no calendar has.
+    except (OSError, ArrowException, ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{table.name} is no readable Parquet table: {error}") from None
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,9 @@ _TYPES = {
     "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8",
     "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
+
+#: MetaIO itself knows no more.
+_MOST_AXES = 10
 
 # One meaning, several names, in the order in which MetaIO prefers them.
 _ORIGIN = ("Offset", "Position", "Origin")
@@ -58,8 +62,10 @@ def parse(content: Content) -> Header:
 
 
 def _header(path: Path, fields: dict[str, str], start: int) -> Header:
-    rank = int(fields["NDims"])
-    shape = trimmed(tuple(int(n) for n in fields["DimSize"].split()))
+    rank, sizes = int(fields["NDims"]), tuple(int(n) for n in fields["DimSize"].split())
+    if len(sizes) != rank or rank > _MOST_AXES:  # before matrices of that size are made
+        raise ValueError(f"{rank} axes with {len(sizes)} sizes")
+    shape = trimmed(sizes)
     fault = shape_fault(path, shape)
     faults: list[InputError] = [fault] if fault else []
     channels = int(fields.get("ElementNumberOfChannels", 1))
@@ -91,7 +97,7 @@ def _header(path: Path, fields: dict[str, str], start: int) -> Header:
         format="MetaImage",
         shape=shape,
         dtype=dtype,
-        block=_block(path, fields, start, int(np.prod(shape)) * dtype.itemsize),
+        block=_block(path, fields, start, math.prod(shape) * dtype.itemsize),
         affine=ras,
         faults=tuple(faults),
     )

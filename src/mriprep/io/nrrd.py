@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def _header(path: Path, fields: dict[str, str], start: int) -> Header:
         format="NRRD",
         shape=shape,
         dtype=dtype,
-        block=_block(path, fields, start, int(np.prod(sizes)) * dtype.itemsize),
+        block=_block(path, fields, start, math.prod(sizes) * dtype.itemsize),
         affine=affine,
         facts={"space": fields.get("space", "unknown")},
         oddities=tuple(oddities),
