@@ -59,7 +59,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     describe_dataset(folder)
     done = record(outcome)
     name = outcome.case.name
-    subject = subject_folder(outcome, folder)
+    subject = checked_folder(outcome, folder)
     for step in outcome.steps:
         if FITTED in step.facts:  # what it takes to do the same to another scan
             state = step.facts[FITTED]
@@ -133,6 +133,7 @@ def write_failure(outcome: Outcome, folder: Path) -> Path:
     from .io.atomic import write_json
 
     describe_dataset(folder)
+    checked_folder(outcome, folder)
     return write_json(record(outcome), failure_path(outcome, folder))
 
 
@@ -325,6 +326,18 @@ def subject_folder(outcome: Outcome, folder: Path) -> Path:
     name = outcome.case.name
     split = re.fullmatch(r"sub-[^_]+_ses-[^_]+", name) is not None
     return folder.joinpath(*(name.split("_")[:2] if split else [name]))
+
+
+def checked_folder(outcome: Outcome, folder: Path) -> Path:
+    """As :func:`subject_folder`; refused where the disk takes another case's for it."""
+    from .outputs import check_spelling
+
+    place = subject_folder(outcome, folder)
+    for part in (place, *place.parents):
+        if part == folder:
+            break
+        check_spelling(part)
+    return place
 
 
 def _sidecar(path: Path, about: Mapping[str, Any], done: Mapping[str, Any]) -> Path:

@@ -304,7 +304,14 @@ def _sidecar(path: Path) -> dict[str, Any]:
     sidecar = path.with_name(IMAGE.sub("", path.name) + ".json")
     try:
         content = load_json(sidecar) if sidecar.is_file() else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no JSON"
+        warnings.warn(
+            f"the file beside the scan, {sidecar.name}, cannot be read ({reason}): what it says of"
+            " the scan, the age perhaps, is not known",
+            MriprepWarning,
+            stacklevel=3,
+        )
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -84,6 +86,36 @@ def check_description(folder: Path) -> None:
             " overwritten",
             hint="give an empty folder, or one that mriprep wrote to before, as OUT",
         )
+
+
+def check_spelling(place: Path) -> None:
+    """Refuse the folder of a case where the disk takes another case's for it: sub-a, where sub-A is.
+
+    Raises
+    ------
+    InputError
+        If another case's files would be overwritten.
+    """
+    if not os.path.exists(place):
+        return
+    with contextlib.suppress(OSError):
+        names = os.listdir(place.parent)
+        alike = [n for n in names if _alike(n) == _alike(place.name)]
+        # One name in several ways of writing accents is no other's.
+        if alike and all(_composed(n) != _composed(place.name) for n in alike):
+            raise InputError(
+                f"the outputs of '{place.name}' would overwrite those of '{alike[0]}': to this disk"
+                " both are one name",
+                hint="give another output folder, or rename the case",
+            )
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _alike(name: str) -> str:
+    return _composed(name).casefold()
 
 
 def is_derivative(folder: Path) -> bool:

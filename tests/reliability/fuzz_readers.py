@@ -32,6 +32,7 @@ with atheris.instrument_imports(include=["mriprep", "nibabel", "pydicom", "yaml"
     from mriprep.cases import list_cases
     from mriprep.cases.table import from_table
     from mriprep.core import Grid, MriprepError, Volume
+    from mriprep.intake import read_case
     from mriprep.io.dicom import scan
     from mriprep.io.images import read_image, write_image
     from mriprep.io.inspect import inspect_image
@@ -214,7 +215,8 @@ def _beside(path: Path) -> object:
     scan_ = path.with_suffix(".nii")
     if not scan_.is_file():
         write_image(Volume(np.zeros((2, 3, 4), np.uint8), np.eye(4)), scan_)
-    return mp.read(scan_), list_cases(scan_), mp.recipe("body").plan(mp.read(scan_))
+    case = read_case(scan_)
+    return mp.recipe("pediatric-t1").plan(case), list_cases(scan_)
 
 
 def _ratings(path: Path) -> object:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mriprep.core import InputError
 from mriprep.core.age import parse_age
+from mriprep.core.case import check_contrasts
 from mriprep.io.atomic import atomic_path
 from mriprep.io.dicom_contrast import Rules
 from mriprep.io.dicom_dump import Scanned, read_dump
@@ -166,6 +167,10 @@ def from_selection(
             raise InputError(
                 f"{where}: a series that is used needs a contrast", hint="T1w, FLAIR, ..."
             )
+        try:
+            check_contrasts([contrast])
+        except InputError as error:
+            raise InputError(f"{where}: {error.message}", hint=error.hint) from None
         session = clean(row.get("session"))
         told = _edited(row, found, where)
         taken.setdefault(source, []).append(

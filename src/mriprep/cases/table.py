@@ -10,6 +10,7 @@ from typing import Any
 
 from mriprep.core import EngineMissing, InputError
 from mriprep.core.age import parse_age
+from mriprep.core.case import check_contrasts
 from mriprep.core.errors import nearest
 from mriprep.intake import case_name
 from mriprep.io.given import expanded, leads_to, read_text, shown
@@ -256,6 +257,10 @@ class _Growing:
         self, images: Iterable[ImageSource], values: Mapping[str, str | None], where: str
     ) -> None:
         name = name_of(self.subject, self.session)
+        try:
+            check_contrasts(i.contrast for i in (*self.images, *images) if i.contrast)
+        except InputError as error:
+            raise InputError(f"{where}: {error.message}", hint=error.hint) from None
         for image in images:
             if image.role == "image" and image.contrast in (
                 i.contrast for i in self.images if i.role == "image"

@@ -153,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         _say(error.message, error.hint)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)
+    except BrokenPipeError:  # it did not come to its end
+        sys.exit(1)
     except OSError as error:
         if debug:
             traceback.print_exc()

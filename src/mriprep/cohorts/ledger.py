@@ -14,7 +14,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,30 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def new_run() -> str:
-    """A name for a run: its time (UTC), and something that no other run has."""
+def new_run(runs: Path | None = None) -> str:
+    """A name for a run: its time (UTC), and something that no other run has.
+
+    Parameters
+    ----------
+    runs : Path, optional
+        Where the runs before lie. Runs are in order by name, whatever the
+        clock says: where one of them is later than now, the time is a
+        microsecond after it.
+    """
     # Microseconds: runs that follow each other within a second are in order by name too.
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
+    now = datetime.now(UTC).replace(tzinfo=None)
+    before = [n for p in (runs.glob("*T*-*") if runs else ()) if (n := _time_of(p.name))]
+    if before and (last := max(before)) >= now:
+        with contextlib.suppress(OverflowError):  # a name from the end of time
+            now = last + timedelta(microseconds=1)
+    return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}"
+
+
+def _time_of(run: str) -> datetime | None:
+    try:
+        return datetime.strptime(run.partition("-")[0], "%Y%m%dT%H%M%S%f")
+    except ValueError:
+        return None
 
 
 class Ledger:

@@ -197,7 +197,7 @@ def run_cohort(
     estimate.check(narrow(first, recipe, options))
     recipe = load(plain(recipe))  # as child processes will: with whole paths
     jobs = clusters.slots(where, estimate.of(narrow(first, recipe, options)))
-    run = new_run()
+    run = new_run(out / "runs")
     job = Job(
         run=run,
         recipe=plain(recipe),

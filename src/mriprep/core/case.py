@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,29 @@ from .volume import Volume
 
 #: The order in which a contrast is taken as the one that others follow.
 PREFERRED_CONTRASTS = ("T1w", "T1c", "T2w", "FLAIR", "PDw", "image")
+
+
+def check_contrasts(names: Iterable[str]) -> None:
+    """Refuse names of contrasts that files cannot be named after.
+
+    Raises
+    ------
+    InputError
+        If one has other characters than letters and digits, or two differ by
+        case alone, which some disks take for one.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9]{1,64}", name):
+            raise InputError(
+                f"{name[:80]!r} cannot be the name of a contrast",
+                hint="letters and digits, as in T1w or FLAIR: files are named after it",
+            )
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise InputError(
+                f"the contrasts '{other}' and '{name}' differ by upper and lower case alone",
+                hint="give one of them another name: to some disks both are one",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +69,7 @@ class Case(Mapping[str, Volume]):
             )
         if not self.volumes:
             raise InputError(f"case '{self.name}' holds no volume")
+        check_contrasts(self.volumes)
         object.__setattr__(self, "volumes", MappingProxyType(dict(self.volumes)))
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
 

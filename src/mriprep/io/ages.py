@@ -80,7 +80,14 @@ def _in_table(table: Path, key: str, wanted: str, source: str) -> Age | None:
             return None
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, ValueError, csv.Error):
+    except (OSError, ValueError, csv.Error) as error:
+        # A template goes by the age: that there is one which cannot be seen must not be silent.
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no table"
+        warnings.warn(
+            f"{source} cannot be read ({reason}): ages that it gives are not known",
+            MriprepWarning,
+            stacklevel=4,
+        )
         return None
     bare = wanted.partition("-")[2]
     for row in rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import shutil
 import stat
+import struct
 import tempfile
 import weakref
 import zipfile
@@ -27,6 +28,8 @@ LARGE = 2**30
 #: What reading a damaged archive raises.
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, OSError,
+    # Of zipfile itself: names that are no UTF-8, fields that are cut off, offsets before the file.
+    ValueError, IndexError, struct.error, OverflowError,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pickle
 import subprocess
@@ -27,6 +28,14 @@ from .given import leads_to
 #: Fewer files than this a process are read sooner than it starts.
 LEAST_A_PROCESS = 2000
 _CHUNK = 250
+#: What a disk says that fails, or a network's folder that is gone; not of the files themselves.
+_OF_DISKS = {
+    getattr(errno, name)
+    for name in ("EIO", "ESTALE", "ETIMEDOUT", "ENXIO", "ENODEV", "EREMOTEIO", "ENOTCONN", "EHOSTDOWN",
+                 "ECONNRESET", "ECONNABORTED", "ENETDOWN", "ENETUNREACH", "EHOSTUNREACH", "EMFILE", "ENFILE",
+                 "ENOMEM")
+    if hasattr(errno, name)
+}  # fmt: skip
 
 #: Hears how many files are done, and of how many.
 Hears = Callable[[int, int], None]
@@ -242,8 +251,18 @@ def _member(archive: zipfile.ZipFile, name: str) -> Member:
 def _one(read: Callable[[], Header | None]) -> Header | bool | None:
     try:
         return read()
-    except (ValueError, *DAMAGED):
+    except (ValueError, *DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno in _OF_DISKS:
+            raise _unreadable(error) from None
         return False
+
+
+def _unreadable(error: OSError) -> InputError:
+    # A slice that the disk does not give for now is no slice that is missing.
+    return InputError(
+        f"a file of the DICOM folder cannot be read: {error.strerror}",
+        hint="is the disk whole, and the folder of the network still there? then run the same again",
+    )
 
 
 def _members(archive: Path) -> list[str]:
@@ -266,6 +285,10 @@ def _below(root: Path) -> list[str]:
                         found.append(entry.path)
         except PermissionError:
             _warn("left out a folder that may not be read")
+        except OSError as error:
+            if error.errno in _OF_DISKS:
+                raise _unreadable(error) from None
+            _warn(f"left out a folder that cannot be read: {error.strerror}")
     return sorted(found)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mriprep.io.strict_json import load_json
 from mriprep.qc import words
 from mriprep.qc.meanings import described, meanings
 
@@ -172,9 +173,8 @@ def _of_case(folder: Path, case: str, place: Path, cohort: Mapping[str, Any]) ->
     judged, problems = qualities([*files, *sorted(place.glob(f"{case}_*_record.json"))], case)
     for contrast in sorted({*preprocessed, *judged, *problems}):
         there = preprocessed.get(contrast, [])
-        # Of several (two recipes into one folder), the one that was made last.
-        first = max(there, key=lambda p: p[0].stat().st_mtime, default=None)
         quality = judged.get(contrast)
+        first = _shown_first(there, quality)
         if quality and quality.metrics == {} and first and is_failure(quality):
             quality = None  # what is said of a run that stopped, which was done again since
         quality = with_cohort(quality, cohort.get(f"{case}_{contrast}"))
@@ -189,6 +189,30 @@ def _of_case(folder: Path, case: str, place: Path, cohort: Mapping[str, Any]) ->
             template=first[1].get("space") if first else None,
             problem=problems.get(contrast),
         )
+
+
+def _shown_first(
+    there: list[tuple[Path, dict[str, str]]], quality: Quality | None
+) -> tuple[Path, dict[str, str]] | None:
+    """Of several (two recipes into one folder), the one that was judged: that is the last one made.
+
+    Clocks are asked only where that does not tell: they jump, and those of a network's disks differ.
+    """
+    if len(there) > 1 and quality and quality.recipe:
+        mine = [p for p in there if _recipe_of(p[0]) == quality.recipe]
+        there = mine or there
+    return max(there, key=lambda p: p[0].stat().st_mtime, default=None)
+
+
+def _recipe_of(image: Path) -> str | None:
+    """The recipe that an image's record names."""
+    try:
+        name = load_json(image.with_name(image.name.removesuffix(".nii.gz") + ".json"))["recipe"][
+            "name"
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _layers(
