@@ -6,6 +6,7 @@ last row of a rater about an image is what that rater says of it.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import unicodedata
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from .core import InputError, MriprepWarning
 from .core.errors import unwritable
+from .io.given import read_text
 
 #: Name of the table in a folder of outputs.
 FILE = "ratings.tsv"
@@ -30,6 +32,10 @@ RATER = re.compile(r"[^\W_][\w .@-]{0,39}")
 
 _NONE = "n/a"  # what BIDS writes where there is nothing
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+#: What disks say that know no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @dataclass(frozen=True)
@@ -137,10 +143,16 @@ def append(folder: Path, rating: Rating) -> Rating:
 
     path = Path(folder) / FILE
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "it is no ordinary file")
         # Written in one call at the end of the file, and locked besides: shared folders of a
         # network know no appending.
         with open(path, "a+b", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:  # a disk without locks: one call at the end must do
+                if error.errno not in _NO_LOCKS:
+                    raise
             size = file.seek(0, os.SEEK_END)
             columns, before = COLUMNS, b""
             if size == 0:
@@ -210,7 +222,7 @@ def parse(
     if not path.exists():
         return [], []
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise NoTable(path, f"it cannot be read: {error}") from error
     except OSError as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import time
 import unicodedata
+import warnings
 import zipfile
 
 import numpy as np
@@ -12,15 +15,27 @@ import pytest
 import tally
 
 import mriprep as mp
+from mriprep import ratings, records, weights
 from mriprep.cases import CaseSource, ImageSource, list_cases
 from mriprep.cases.table import from_table
+from mriprep.cohorts.clusters import read_options
+from mriprep.cohorts.report import report
 from mriprep.cohorts.run import run_cohort
 from mriprep.core import EngineError, EngineMissing, InputError, MriprepError
+from mriprep.deid.keymap import read_map
+from mriprep.export import leak_sources
+from mriprep.export.persons import read_key
+from mriprep.io.ages import from_tables
 from mriprep.io.archive import unzip_into
 from mriprep.io.dicom import scan
 from mriprep.io.images import read_image, write_image
+from mriprep.io.predictions import read_array, read_classes
+from mriprep.io.slices import read_slices
 from mriprep.io.transforms import read_transform
-from mriprep.recipe import load
+from mriprep.recipe import load, load_frozen
+from mriprep.steps._states import read_state
+from mriprep.templates import catalogue
+from mriprep.viewer.images import find
 
 SMALL = mp.Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4))
 READERS = {"image": mp.read, "recipe": load, "table": from_table, "transform": read_transform,
@@ -55,6 +70,48 @@ def test_what_is_no_file(tmp_path, kind, what):
     tally.case()
     with pytest.raises(MriprepError):
         READERS[kind](path)
+
+
+def _all_below(path):
+    return list(records.every(path.parents[2])), find(path.parents[2])
+
+
+#: What else is read, each by the name of its file.
+OTHERS = {
+    "ratings.tsv": lambda p: ratings.parse(p.parent), "a.recipe": load, "b.recipe": load_frozen,
+    "state.json": read_state, "p.npy": read_array, "p.nii.gz": read_classes, "s_slices.json": read_slices,
+    "key.tsv": read_key, "splits_final.json": leak_sources.read, "splits.tsv": leak_sources.read,
+    "map.bin": lambda p: read_map(p, "a passphrase of words"), "templates.yaml": lambda p: catalogue.load([p.parent]),
+    "options.yaml": read_options, "weights.pt": lambda p: weights.find("synthstrip", p), "t.parquet": from_table,
+    "a_record.json": records.load, "qc.json": lambda p: find(p.parent), "dump.zip": list_cases,
+    "participants.tsv": lambda p: from_tables(p.parent / "a.nii", "sub-01"),
+    "dataset_description.json": lambda p: list_cases(p.parent),
+    "out/sub-01/anat/sub-01_T1w_record.json": _all_below,
+    "out/sub-01/anat/sub-01_T1w_quality.json": _all_below,
+    "runs/x/events.jsonl": lambda p: report(p.parents[2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("what", ["pipe", "endless"])
+def test_nothing_is_waited_for(tmp_path, name, what):
+    """Whatever mriprep reads may be a pipe or a device: it is refused or passed by, in no time."""
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if what == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("no pipes on this system")
+        os.mkfifo(path)
+    else:
+        if not os.path.exists("/dev/zero"):
+            pytest.skip("no devices on this system")
+        path.symlink_to("/dev/zero")
+    tally.case()
+    began = time.process_time()
+    with warnings.catch_warnings(), contextlib.suppress(MriprepError):
+        warnings.simplefilter("ignore")
+        OTHERS[name](path)
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")

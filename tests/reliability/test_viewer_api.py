@@ -56,6 +56,14 @@ def test_as_described(case, server):
         assert len(alone.content) < 300
 
 
+@pytest.mark.parametrize("path", ["/out/a%0A", "/nowhere", "/api/images/a/b/c"])
+def test_where_no_route_is(server, path):
+    said = server.ask(path)
+    assert said.status == 404
+    assert said.data["error"]
+    tally.case()
+
+
 def test_all_is_described(server, tmp_path):
     """Each address that answers something has its line in the description."""
     from mriprep.viewer.app import Viewer

@@ -120,19 +120,22 @@ def connected(where: Where, jobs: int) -> Iterator[Any]:
 
 def _here(where: Where, jobs: int) -> Any:
     """A scheduler and a worker in this process, deaf to the network."""
+    import dask
     from distributed import LocalCluster
 
-    cluster = LocalCluster(
-        n_workers=1,
-        threads_per_worker=jobs,
-        processes=False,
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-        worker_dashboard_address="127.0.0.1:0",
-        memory_limit=0,  # what is in memory is small; cases are measured in their own processes
-        resources={MEMORY: where.budget_mb()},
-        silence_logs=50,
-    )
+    # Its only worker is in this process: it is not given up when the clock jumps.
+    with dask.config.set({"distributed.scheduler.worker-ttl": None}):
+        cluster = LocalCluster(
+            n_workers=1,
+            threads_per_worker=jobs,
+            processes=False,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            worker_dashboard_address="127.0.0.1:0",
+            memory_limit=0,  # what is in memory is small; cases are measured in their own processes
+            resources={MEMORY: where.budget_mb()},
+            silence_logs=50,
+        )
     # Dask opens a port for web pages even where there are none.
     cluster.scheduler.http_server.stop()
     for worker in cluster.workers.values():

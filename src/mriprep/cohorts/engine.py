@@ -15,6 +15,7 @@ from mriprep.cases import CaseSource
 from mriprep.core import MriprepError, OutputError
 
 from . import clusters, resume, worker
+from .clock import Clock, release
 from .estimate import Estimate
 from .job import Job, Result, failed
 from .ledger import Ledger
@@ -94,6 +95,7 @@ class Engine:
     estimate: Estimate
     client: Any = None
     stop: Stop = field(default_factory=Stop)
+    clock: Clock = field(default_factory=Clock)
     workers: clusters.Workers = field(default_factory=clusters.Workers)
     waiting: bool = False
     slots: int = 1
@@ -253,6 +255,8 @@ class Engine:
                 self._say_stopping()
             with suppress(Exception):
                 self.client.run(worker.stop, self.job.run, now=self.stop.asked > 1)
+        if self.clock.was_set():
+            release(self.client)
         if time.monotonic() - self.looked < _LOOK_S:
             return
         self.looked = time.monotonic()

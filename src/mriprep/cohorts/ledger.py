@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
@@ -131,7 +132,10 @@ class Ledger:
 
 def rows(folder: Path) -> Iterator[dict[str, Any]]:
     """What became of each case of a run, by name; read one at a time."""
-    with contextlib.suppress(FileNotFoundError), (folder / "events.jsonl").open("rb") as file:
+    events = folder / "events.jsonl"
+    if events.exists() and not events.is_file():
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(events))
+    with contextlib.suppress(FileNotFoundError), events.open("rb") as file:
         places: dict[str, int] = {}
         place = 0
         for line in file:

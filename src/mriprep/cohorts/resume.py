@@ -73,6 +73,10 @@ def place(job: Job, case: str) -> Path:
 def quick(source: CaseSource) -> str:
     """Fingerprint of a case's inputs from the file system alone: paths, sizes, times of change.
 
+    Times are compared for being the same, never for which is later: clocks
+    jump, and those of a network's disks differ. That of the entry is there as
+    well, which copying with times kept does not bring back.
+
     Raises
     ------
     OSError
@@ -81,7 +85,9 @@ def quick(source: CaseSource) -> str:
     seen = []
     for image, path in _files(source):
         about = path.stat()
-        seen.append([image.contrast, str(path), about.st_size, about.st_mtime_ns])
+        seen.append(
+            [image.contrast, str(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+        )
     return _digest([_told(source), seen])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mriprep.core import EngineMissing, InputError
 from mriprep.io.atomic import atomic_path
+from mriprep.io.strict_json import load_json
 
 _SHORTEST = 12
 #: Cost of scrypt: about a tenth of a second and 32 MiB a guess.
@@ -70,7 +71,7 @@ def read_map(path: str | os.PathLike[str], passphrase: str) -> dict[str, Any]:
         If the package `cryptography` is not installed.
     """
     try:
-        told = json.loads(Path(path).read_text("utf-8"))
+        told = load_json(path)
         if told["kind"] != _KIND or told["scrypt"] != _COST:
             raise ValueError
         salt, nonce, sealed = (base64.b64decode(told[k]) for k in ("salt", "nonce", "sealed"))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mriprep.core import MriprepError
+from mriprep.io.given import leads_to
 from mriprep.io.sniff import READABLE, extension
 
 #: What voxels can be read from.
@@ -72,6 +73,7 @@ def _words(order: tuple[int, ...], flipped: tuple[int, ...]) -> str:
 
 
 def _read(path: Path) -> npt.NDArray[Any]:
+    leads_to(path)
     if path.suffix.lower() == ".npy":
         array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
         return array

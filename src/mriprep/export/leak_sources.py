@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
-from mriprep.io.given import expanded
+from mriprep.io.given import expanded, read_text
 from mriprep.io.strict_json import load_json
 
 from .alike import bare, is_readable
@@ -216,7 +216,7 @@ def _of_list(path: Path, entry: Mapping[str, Any]) -> Member:
 
 def _table(path: Path, finder: _Finder) -> Source:
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path).removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"'{path}' cannot be read: {error}") from None
     head = text.partition("\n")[0]

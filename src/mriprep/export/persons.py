@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mriprep.core import InputError
-from mriprep.io.given import expanded
+from mriprep.io.given import expanded, read_text
 
 from .collect import Item
 
@@ -131,7 +131,7 @@ def read_key(path: str | Path) -> dict[str, Hashable]:
     """
     path = expanded(path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path).removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError) as error:
         # The text itself is never told: it holds names.
         raise InputError(f"the key '{path.name}' cannot be read: {type(error).__name__}") from None

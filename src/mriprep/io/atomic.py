@@ -51,8 +51,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(final)
     stem, dot, extensions = final.name.lstrip(".").partition(".")
-    mark = f"{_machine()}{os.getpid():08x}{secrets.token_hex(3)}"
-    temporary = final.with_name(f".{stem}.part-{mark}{dot}{extensions}")
+    temporary = final.with_name(f".{stem}.part-{_mark()}{dot}{extensions}")
     try:
         if final.is_dir():
             raise OutputRefused(
@@ -66,13 +65,25 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise unwritable(error)(
-            f"cannot write {final}: {reason}",
+            f"cannot write {_meant(final)}: {reason}",
             hint="check that the folder can be written to and that the disk is not full",
         ) from error
     finally:
         # Gone already when it was renamed; a failure to tidy must not hide the first error.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _meant(path: Path) -> Path:
+    """What a file is called when it is whole: what writes it may have been given a temporary name."""
+    if _TEMPORARY.search(path.name) is None:
+        return path
+    return path.with_name(_TEMPORARY.sub(r"\3", path.name).removeprefix("."))
+
+
+def _mark() -> str:
+    """Whose a temporary file is, and a random part."""
+    return f"{_machine()}{os.getpid():08x}{secrets.token_hex(3)}"
 
 
 @functools.cache
@@ -115,7 +126,8 @@ def writable_folder(folder: str | os.PathLike[str]) -> Path:
     path = expanded(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".mriprep-writable-{secrets.token_hex(6)}"  # others may try at this moment
+        # Others may try at this moment; what is left where a process is killed here is swept.
+        probe = path / f".writable.part-{_mark()}"
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:

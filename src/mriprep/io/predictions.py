@@ -18,7 +18,7 @@ from mriprep.core.slices import PLANES, display_axes, display_shape
 from . import nifti
 from .atomic import atomic_path
 from .blocks import explained, gzipped, slabs
-from .given import expanded
+from .given import expanded, leads_to
 from .images import read_header, read_image
 from .sniff import extension
 
@@ -54,6 +54,7 @@ def read_array(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     path = Path(path)
     try:
         with explained(path):
+            leads_to(path)
             array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
     except ValueError as error:
         raise InputError(

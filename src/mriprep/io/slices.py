@@ -18,6 +18,7 @@ from mriprep.core import Grid, InputError, MriprepError
 from mriprep.core.errors import nearest, unwritable
 from mriprep.core.slices import FORMATS, Slices, display_shape
 
+from .given import leads_to
 from .strict_json import load_json
 
 #: Type and white of the picture formats.
@@ -241,6 +242,7 @@ def _load(folder: Path, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     if name != Path(name).name:
         raise InputError(f"the table names a file outside its folder: '{name}'")
     path = folder / name
+    leads_to(path)
     if path.suffix == ".npy":
         array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
     else:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -208,8 +209,17 @@ def make_app(
     """
     return Starlette(
         routes=list(Viewer(folder, keys, rater).routes()),
+        # Also where no route is: a path with a line's end in it fits none.
+        exception_handlers={HTTPException: _refused},
         middleware=[Middleware(Guard, keys=keys, names=tuple(names), remote=remote)],
     )
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = refusal(error.status_code, error.detail)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _content(request: Request, kind: type[_Sent]) -> _Sent | Response:

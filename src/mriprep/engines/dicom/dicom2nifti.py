@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mriprep.core import EngineError, Grid, InputError, Volume
+from mriprep.core import EngineError, Grid, InputError, MriprepError, Volume
 from mriprep.engines import Engine
 
 ENGINE = Engine(
@@ -23,6 +29,14 @@ ENGINE = Engine(
 # Its validations are switches of the module: one conversion at a time sets and restores them.
 _SETTINGS = threading.Lock()
 _CHECKS = ("validate_slice_increment", "validate_slicecount", "validate_orthogonal")
+
+#: Transfer syntaxes whose pixels lie there as they are (deflated ones are unpacked by Python's own zlib).
+_PLAIN = {
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+}
 
 _REASONS = {
     "SLICE_INCREMENT_INCONSISTENT": "the slices are not evenly spaced",
@@ -63,6 +77,12 @@ def convert(files: Sequence[Path], *, strict: bool = True) -> Volume:
     EngineError
         If the conversion fails.
     """
+    if any(_compressed(file) for file in files):
+        return _elsewhere(files, strict)
+    return _convert(files, strict)
+
+
+def _convert(files: Sequence[Path], strict: bool) -> Volume:
     from dicom2nifti.common import is_multiframe_dicom
     from dicom2nifti.convert_dicom import dicom_array_to_nifti
     from dicom2nifti.exceptions import ConversionError, ConversionValidationError
@@ -99,6 +119,59 @@ def convert(files: Sequence[Path], *, strict: bool = True) -> Volume:
         )
     x, y, z = data.shape
     return Volume(data, Grid((x, y, z), image.affine), meta={"engine": ENGINE.version})
+
+
+def _compressed(file: Path) -> bool:
+    """Whether a file's pixels are for a decoder, as far as its beginning says."""
+    import pydicom
+
+    try:
+        syntax = pydicom.filereader.read_file_meta_info(file).get("TransferSyntaxUID")
+        return syntax is not None and syntax not in _PLAIN
+    except Exception:  # a file without that part; what is wrong with it is said when it is read
+        return False
+
+
+def _elsewhere(files: Sequence[Path], strict: bool) -> Volume:
+    """Convert in another process: decoders are written in C and C++, and may crash."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"from {__name__} import _serve; _serve()"],
+        input=pickle.dumps(([str(Path(f).absolute()) for f in files], strict)),
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    try:
+        answer = pickle.loads(done.stdout)  # noqa: S301 - of a process of our own
+    except Exception:
+        how = f"with status {done.returncode}"
+        if done.returncode < 0:
+            with contextlib.suppress(ValueError):
+                how = f"by {signal.Signals(-done.returncode).name}"
+        raise EngineError(
+            f"the decoder of the compressed pixels ended its process {how}",
+            hint="the files may be damaged, or made to do harm; try --engine dcm2niix",
+        ) from None
+    if isinstance(answer, tuple):
+        data, affine, meta = answer
+        return Volume(data, Grid(data.shape, affine), meta=meta)
+    assert isinstance(answer, MriprepError)
+    raise answer
+
+
+def _serve() -> None:
+    """Convert what the standard input says, and answer on the standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no answer
+    files, strict = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+    answer: object
+    try:
+        made = _convert([Path(f) for f in files], strict)
+        answer = made.data, made.affine, dict(made.meta)
+    except MriprepError as error:
+        answer = type(error)(error.message, hint=error.hint)  # without what it came from
+    pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+    answers.close()
 
 
 def _read(file: Path) -> Any:
