@@ -39,7 +39,7 @@ def test_commands_and_snippets(tmp_path, monkeypatch, capsys):
     assert run(second) == 0
     assert run(first) == 0  # the same again
     assert "the same as before" in capsys.readouterr().out
-    assert run(first.replace("--seed 1", "--seed 2")) == 1
+    assert run(first.replace("--seed 1", "--seed 2")) == 2
     assert "another split" in capsys.readouterr().err
     (tmp_path / "out" / "splits.tsv").unlink()
     for code in blocks("python"):
