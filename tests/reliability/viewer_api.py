@@ -47,16 +47,20 @@ IMAGES = {
     },
     "required": ["folder", "rater", "overview", "metrics", "images", "ratings"],
 }
-#: What is answered where all is well: status, media type, content.
-GOOD: dict[str, tuple[int, str, Any]] = {
-    "/": (200, "text/html", {"type": "string"}),
-    "/static/{name}": (200, "text/plain", {"type": "string"}),
-    "/api/enter": (200, "application/json", {"type": "object", "maxProperties": 0}),
-    "/api/images": (200, "application/json", IMAGES),
-    "/api/images/{ident}": (200, "application/json", SUMMARY),
-    "/api/images/{ident}/template": (200, "application/gzip", {}),
-    "/api/ratings": (201, "application/json", RATING),
-    FILES + "{path}": (200, "*/*", {}),
+#: What is answered where all is well: status, media types, content.
+GOOD: dict[str, tuple[int, tuple[str, ...], Any]] = {
+    "/": (200, ("text/html",), {"type": "string"}),
+    "/static/{name}": (
+        200,
+        tuple(sorted({kind.split(";")[0] for kind in app.PAGE_FILES.values()})),
+        {"type": "string"},
+    ),
+    "/api/enter": (200, ("application/json",), {"type": "object", "maxProperties": 0}),
+    "/api/images": (200, ("application/json",), IMAGES),
+    "/api/images/{ident}": (200, ("application/json",), SUMMARY),
+    "/api/images/{ident}/template": (200, ("application/gzip",), {}),
+    "/api/ratings": (201, ("application/json",), RATING),
+    FILES + "{path}": (200, ("*/*",), {}),
 }
 #: Names that lead to something; the search begins with them.
 EXAMPLES = {
@@ -84,13 +88,13 @@ def described() -> dict[str, Any]:
 
 
 def _operation(path: str, method: str) -> dict[str, Any]:
-    status, kind, content = GOOD[path]
+    status, kinds, content = GOOD[path]
     json = {"content": {"application/json": {"schema": ERROR}}, "description": "why not"}
     empty = {"description": "why not"}  # HEAD has no content
     refusals = (401, 403, 404, *((400, 413, 415, 422) if method == "POST" else ()))
     operation: dict[str, Any] = {
         "responses": {
-            str(status): {"description": "it is there", **({} if method == "HEAD" else {"content": {kind: {"schema": content}}})},
+            str(status): {"description": "it is there", **({} if method == "HEAD" else {"content": {kind: {"schema": content} for kind in kinds}})},
             **{str(s): empty if method == "HEAD" else json for s in refusals},
         },
 

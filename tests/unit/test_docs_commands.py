@@ -36,7 +36,8 @@ LINES = [
 
 def check(words: list[str]) -> None:
     """Parse as click would, files aside."""
-    context, command = click.Context(cli, info_name="mriprep"), cli
+    # A command keeps the names of its help: they must be the ones that it has.
+    context, command = click.Context(cli, info_name="mriprep", **cli.context_settings), cli
     while isinstance(command, click.Group):
         name, found, words = command.resolve_command(context, words)
         assert found is not None

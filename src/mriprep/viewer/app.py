@@ -28,7 +28,7 @@ from .template import template_file
 
 #: Where the page lies that is made from ``web/``.
 STATIC = Path(__file__).parent / "static"
-_PAGE = {
+PAGE_FILES = {
     "app.js": "text/javascript; charset=utf-8",
     "app.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
@@ -102,9 +102,9 @@ class Viewer:
     def static(self, request: Request) -> Response:
         """Its script, styles and licences."""
         name = request.path_params["name"]
-        if name not in _PAGE or not (STATIC / name).is_file():
+        if name not in PAGE_FILES or not (STATIC / name).is_file():
             return refusal(404, "there is no such file")
-        return _shown(name, _PAGE[name])
+        return _shown(name, PAGE_FILES[name])
 
     async def enter(self, request: Request) -> Response:
         """A token for a cookie."""
