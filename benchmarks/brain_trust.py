@@ -187,21 +187,25 @@ def report(
         _brain_trust.BIAS, _brain_trust.BELOW, _brain_trust.ABOVE = bias, below, above
     score = volume * [_brain_trust.logistic(r) if r else 0.0 for r in rows]
     unseen = np.zeros(len(x))
-    for person in dict.fromkeys(people):
+    persons = list(dict.fromkeys(people))
+    for person in persons if len(persons) > 1 else ():
         theirs = people == person
         model = fitted(x[shaped & ~theirs], good[shaped & ~theirs])
         for i in np.flatnonzero(theirs & shaped):
             unseen[i] = volume[i] * _brain_trust.logistic(rows[i], *model)
     print(
         f"\narea under the ROC curve: {area(score, good):.4f} ({good.sum()} good, {(~good).sum()}"
-        f" spoilt)\n  of weights fitted without the person: {area(unseen, good):.4f}"
+        " spoilt)"
     )
+    if len(persons) > 1:
+        print(f"  of weights fitted without the person: {area(unseen, good):.4f}")
     for kind in sorted(dict.fromkeys(kinds), key=lambda k: not k.startswith("good")):
         here = np.array([k == kind for k in kinds])
         flagged = (score[here] < _brain_trust.THRESHOLD).mean()
         missed = (unseen[here] < _brain_trust.THRESHOLD).mean()
+        told = f" (unseen {missed:6.1%})" if len(persons) > 1 else ""
         print(
-            f"  {kind:<22} {here.sum():3d}  flagged {flagged:6.1%} (unseen {missed:6.1%})  scores"
+            f"  {kind:<22} {here.sum():3d}  flagged {flagged:6.1%}{told}  scores"
             f" {score[here].min():.3f} to {score[here].max():.3f}"
         )
 

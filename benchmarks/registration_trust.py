@@ -171,10 +171,11 @@ def main() -> None:
         f"\narea under the ROC curve: {area(score, good):.4f} ({good.sum()} right, {(~good).sum()} spoilt)"
     )
     unseen = np.empty(len(x))
-    for g in set(group):
-        w, b = logistic(x[groups != g], good[groups != g])
-        unseen[groups == g] = 1 / (1 + np.exp(-(x[groups == g] @ w + b)))
-    print(f"  of weights fitted without the pair: {area(unseen, good):.4f}")
+    if len(set(group)) > 1:
+        for g in set(group):
+            w, b = logistic(x[groups != g], good[groups != g])
+            unseen[groups == g] = 1 / (1 + np.exp(-(x[groups == g] @ w + b)))
+        print(f"  of weights fitted without the pair: {area(unseen, good):.4f}")
     for kind in dict.fromkeys(kinds):
         here = np.array([k == kind for k in kinds])
         flagged = (score[here] < _trust.THRESHOLD).mean()
