@@ -86,7 +86,8 @@ def test_an_unknown_option_names_the_nearest(cli):
 
 def test_arguments_that_are_missing(cli):
     cli("denoise", "a.nii.gz").refused("Missing argument 'OUT'")
-    cli("run").refused("Missing argument 'IN")
+    cli("run").refused("Missing argument 'OUT'")
+    cli("run", "a.nii.gz").refused("OUT is missing; did you mean: mriprep run a.nii.gz out/")
 
 
 @pytest.mark.parametrize("command", ["denoise", "zscore", "run"])

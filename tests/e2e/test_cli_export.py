@@ -58,6 +58,8 @@ def test_several_formats_at_once(cli, out, tmp_path):
     assert said.out.splitlines() == [f"3 cases: {f}" for f in folders]
     assert all((f / "export.json").exists() for f in folders)
     assert list((target / "slices").rglob("*.png"))
+    again = cli("export", out, "--to", "monai", "-o", target)
+    again.refused("exports in several formats: monai, nnunet, slices", "monai")
     wrong = ("export", out, "-o", tmp_path / "x", "--to")
     cli(*wrong, "monai,nnunett").refused("no format 'nnunett'", "nnunet")
     cli(*wrong, "monai,torchio", "--chunk", 64).refused("none of monai, torchio takes 'chunk'")

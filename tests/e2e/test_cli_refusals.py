@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from command_line import image
@@ -127,3 +129,20 @@ def test_outputs_beside_the_scan_are_noted(cli, scan, recipe, monkeypatch):
     apart = cli("run", scan.name, "out", "-r", recipe, "--no-report", "--no-quality")
     assert "OUT is the folder" not in apart.err
     assert np.isfinite(mp.read(scan).data).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_output(cli, place, tmp_path):
+    scan = mp.write(image(), place / "scan.nii.gz")
+    pipe = tmp_path / "out.nii.gz"
+    os.mkfifo(pipe)
+    cli("zscore", scan, pipe).refused("a pipe")
+    assert pipe.is_fifo()
+
+
+def test_a_run_without_out(cli):
+    cli("run", "scan.nii.gz").refused("OUT is missing")
+
+
+def test_jobs_are_a_number_or_auto(cli, place, tmp_path):
+    cli("run", place, tmp_path / "out", "--jobs", "many").refused("neither 'auto' nor")

@@ -32,7 +32,10 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg]
         """As click wants it."""
         if value == "auto":
             return value
-        return click.IntRange(min=1).convert(value, param, ctx)
+        try:
+            return click.IntRange(min=1).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"'{value}' is neither 'auto' nor a whole number from 1.", param, ctx)
 
 
 def cohort_options(command: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,18 @@ def demo(output: Path) -> int:
     for line in compare(results[0], phantom):
         click.echo(f"   {line}")
     click.echo(f"\nOpen the report in a browser: {folder / 'out' / 'sub-phantom_T1w.html'}")
+    click.echo("and go on with scans of your own: mriprep run SCAN out/")
+    if not shutil.which("mriprep"):
+        activate = Path(sys.prefix) / "bin" / "activate"
+        click.echo(f"(`mriprep` is found after: source {_short(activate)})")
     return 0
+
+
+def _short(path: Path) -> str:
+    """A path from the current folder, where it lies below it."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def compare(outcome: Any, phantom: Any) -> list[str]:

@@ -65,7 +65,7 @@ def _recipe_options(command: Any) -> Any:
 
 
 @click.command(context_settings=_HELP, short_help="Preprocess a scan, or a session, by a recipe.")
-@click.argument("sources", type=_FILE, nargs=-1, required=True, metavar="IN...")
+@click.argument("sources", type=_FILE, nargs=-1, metavar="IN...")
 @click.argument("output", type=_FILE, metavar="OUT")
 @_recipe_options
 @click.option("--name", help="The case's name in file names; from the input's name by default.")
@@ -104,6 +104,8 @@ def run(sources: tuple[Path, ...], output: Path, **given: Any) -> int:
       mriprep run bids/ out/ --jobs 4
       mriprep run table.csv out/ --cluster slurm --cluster-options slurm.yaml
     """  # noqa: D301
+    if not sources:
+        raise click.UsageError(f"OUT is missing; did you mean: mriprep run {output} out/")
     return run_case(sources, output, **given)
 
 
@@ -179,6 +181,7 @@ def _run_case(
         )
         companions = {k: _companion(next(iter(given[k]), None), k) for k in ("mask", "labels")}
         case = with_given_age(case, given["age"])
+    _child(case, recipe.name)
     contrast = given["contrast"] or case.reference
     grids = {"image": case[contrast].grid}
     with listening():  # said again, and kept, when it is done
@@ -192,6 +195,18 @@ def _run_case(
     if results is not None:
         results.append(outcome)
     return finish(outcome, folder, given)
+
+
+def _child(case: Any, recipe: str) -> None:
+    """Say of a child in a recipe for adults that there is one with templates by age."""
+    from mriprep.core.age import ADULT_FROM
+
+    age = case.facts.get("age")
+    if recipe == "adult-t1" and isinstance(age, int | float) and age < ADULT_FROM:
+        click.echo(
+            f"note: the person is {age:g} years old; --recipe pediatric-t1 takes a template of that age",
+            err=True,
+        )
 
 
 def finish(done: Any, folder: Path, given: dict[str, Any]) -> int:

@@ -23,7 +23,7 @@ def say_if_first() -> None:
     from mriprep.kernels import compiled
 
     if not compiled():
-        click.echo("compiling the kernels for this machine, once: some ten seconds more", err=True)
+        click.echo("compiling the kernels for this machine, once: a minute or two more", err=True)
 
 
 @contextmanager

@@ -104,6 +104,8 @@ def _check_place(path: Path, *, folder: bool) -> None:
     why = ""
     if path.is_dir() and not folder:
         why = "there is a folder of that name"
+    elif path.exists() and not path.is_file() and not path.is_dir():
+        why = "a pipe, socket or device is there"
     elif not above.is_dir():
         why = f"'{above}' is a file, not a folder"
     elif not os.access(above, os.W_OK):

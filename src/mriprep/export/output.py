@@ -115,6 +115,12 @@ def check_place(final: Path, *, replace: bool) -> None:
         return
     note = _note(final)
     if note is None:
+        inside = sorted({f.relative_to(final).parts[0] for f in _exports_in(final)})
+        if inside:
+            raise OutputRefused(
+                f"'{final}' holds exports in several formats: {', '.join(inside)}",
+                hint=f"name the one to go to, for instance '{final / inside[0]}', or another folder",
+            )
         raise OutputRefused(
             f"'{final}' holds files that `mriprep export` did not write",
             hint="give a folder that is empty or not there yet",
@@ -231,6 +237,12 @@ def _note(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return content if ours else None
+
+
+def _exports_in(folder: Path) -> list[Path]:
+    """Exports below a folder, as an export in several formats leaves them."""
+    below = [*folder.glob("*/"), *folder.glob("*/*/")]
+    return [f for f in below if f.is_dir() and _note(f) is not None]
 
 
 def _swap(part: Path, final: Path) -> None:

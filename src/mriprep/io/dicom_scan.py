@@ -88,7 +88,8 @@ class Headers:
         if self.repeated:
             _warn(f"left out {self.repeated} copies of images that are there already")
         if self.damaged:
-            _warn(f"left out {self.damaged} damaged DICOM files; slices may be missing")
+            files = "a file that is" if self.damaged == 1 else f"{self.damaged} files that are"
+            _warn(f"left out {files} damaged, or may not be read; slices may be missing")
 
 
 def read_headers(

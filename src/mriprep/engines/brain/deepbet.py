@@ -76,7 +76,8 @@ def probability(
         If the GPU's memory does not suffice and the CPU is used.
     """
     order, flip = image.grid.axes_to("RAS")
-    ras = np.ascontiguousarray(arranged(image.data, order, flip), np.float32)
+    # A copy: torch warns of arrays that may not be written to, as a volume's voxels are.
+    ras = np.array(arranged(image.data, order, flip), np.float32, order="C")
     small, large = (str(_weights(name, weights)) for name in ("bbox_model", "model"))
     # The normalisation needs sums over the whole volume: there is no running in tiles.
     box, inside = run_on(device, lambda on: _run(ras, small, large, on), name="deepbet")
