@@ -29,6 +29,7 @@ ENGINE = Engine(
     gpu=True,
     memory_mb=0,
     seconds_per_megavoxel=0.3,
+    least_seconds=1,
 )
 
 #: Bins of the histogram, as in ITK.

@@ -28,6 +28,7 @@ ENGINE = Engine(
     gpu=True,
     memory_mb=700,
     seconds_per_megavoxel=0.3,
+    least_seconds=3,  # the networks see one size, whatever the scan has
     contrasts=("T1w",),
 )
 

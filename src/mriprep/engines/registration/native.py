@@ -37,6 +37,7 @@ ENGINE = Engine(
     gpu=True,
     memory_mb=100,
     seconds_per_megavoxel=0.15,
+    least_seconds=2,
 )
 
 
