@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import mriprep as mp
+import mriprep.export as exports
+from exported import make, split
+
 CASES = ("sub-01", "sub-02", "sub-03", "sub-04")
 
 
@@ -27,3 +31,16 @@ def note(done):
 
 def note_of(folder):
     return json.loads((folder / "export.json").read_text())
+
+
+def four_cases(folder):
+    """Four cases, two folds, one case for the test; labels 0, 1, 2."""
+    return split(make(folder, CASES, values=(0, 1, 2)), FOLDS)
+
+
+def every_format(out, folder):
+    """Every format, written once."""
+    every = {"slices": {"content": 0.0}}
+    return {
+        to: mp.export(out, to=to, output=folder / to, **every.get(to, {})) for to in exports.FORMATS
+    }

@@ -14,6 +14,7 @@ from mriprep.core import (
 )
 from mriprep.declare import keeping
 from mriprep.phantom import head
+from mriprep.steps import _face
 
 #: Every contrast, orientation, spacing and type of voxel at least once.
 SCANS = (
@@ -45,3 +46,16 @@ def done(image, *given, **how):
         warnings.simplefilter("ignore", MriprepWarning)
         result = mp.deface(image, *given, **how)
     return result, kept["face"], kept["defaced"]
+
+
+def true_pose(monkeypatch):
+    """What lets `deface` place the face of a phantom by its true pose, in the place of a registration."""
+
+    def use(made, score=1.0):
+        def placed(image, brain, facts):
+            return _face.Place(brain, np.asarray(made.pose.matrix), score, facts)
+
+        monkeypatch.setattr("mriprep.steps.deface.place", placed)
+        return made
+
+    return use

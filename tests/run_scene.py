@@ -13,6 +13,7 @@ from mriprep.core import (
     Transform,
     Volume,
 )
+from mriprep.io.images import write_image
 from mriprep.recipe import load
 from mriprep.run import execute
 
@@ -56,3 +57,14 @@ def replace_function(monkeypatch, name, function):
         "get",
         lambda n: dataclasses.replace(original(n), function=function) if n == name else original(n),
     )
+
+
+def box_template(folder):
+    """A template with a bright box, as a file."""
+    affine = np.eye(4)
+    affine[:3, 3] = GRID.center - 17
+    data = np.random.default_rng(5).normal(20, 3, (34, 36, 38)).astype(np.float32)
+    data[8:26, 8:26, 8:26] += 200
+    path = folder / "tpl-Test_T1w.nii.gz"
+    write_image(Volume(data, affine), path)
+    return path

@@ -44,10 +44,10 @@ def check_output(folder: Path, sources: Iterable[Path] = ()) -> None:
 
 def beside(folder: Path, sources: Iterable[Path]) -> Path | None:
     """The source that lies in the output folder itself, where mriprep has not written there before."""
-    out = Path(folder).expanduser()
+    out = expanded(folder)
     if not out.is_dir() or (out / _DESCRIPTION).exists():
         return None
-    given = (Path(s).expanduser().absolute() for s in sources)
+    given = (expanded(s).absolute() for s in sources)
     return next((s for s in given if s.exists() and os.path.samefile(s.parent, out)), None)
 
 

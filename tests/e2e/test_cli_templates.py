@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 import mriprep as mp
@@ -253,3 +254,17 @@ def test_a_folder_of_ones_own(cli, scan, tmp_path, home):
     used = next(s for s in record["steps"] if s["step"] == "register")["facts"]["template_used"]
     assert used["template_licence"] == "CC0"
     assert str(tmp_path) not in json.dumps(record)
+
+
+@pytest.mark.parametrize(
+    ("age", "recipe", "noted"),
+    [(10, "adult-t1", True), (18.4, "adult-t1", True), (18.5, "adult-t1", False), ("adult", "adult-t1", False),
+     (10, "pediatric-t1", False)],
+)  # fmt: skip
+def test_a_child_in_a_recipe_for_adults_is_noted(capsys, age, recipe, noted):
+    from mriprep.cli.pipeline import _child
+    from mriprep.core import Case, Volume
+
+    case = Case("sub-01", {"T1w": Volume(np.zeros((2, 2, 2)), np.eye(4))}, {"age": age})
+    _child(case, recipe)
+    assert ("pediatric-t1" in capsys.readouterr().err) is noted

@@ -182,7 +182,7 @@ def test_junk_copies_and_subfolders(tmp_path):
     assert len(series.files) == SLICES
     assert "3 copies" in text
     assert "left out 4 files that are not DICOM" in text
-    assert "1 damaged" in text
+    assert "1 file that is damaged" in text
 
 
 @pytest.mark.parametrize("implicit", [True, False])

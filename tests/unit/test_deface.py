@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 import mriprep as mp
-from face_scene import SCANS, done, scan
+from face_scene import SCANS, done, scan, true_pose
 from mriprep.core import (
     DoubtWarning,
     EngineError,
@@ -22,21 +22,13 @@ from mriprep.core import (
 from mriprep.declare import keeping
 from mriprep.phantom import head
 from mriprep.qc import faces
-from mriprep.steps import _face, _face_region, _face_shear
+from mriprep.steps import _face_region, _face_shear
 
 
 @pytest.fixture
 def known(monkeypatch):
     """In the place of a registration: the head's true pose."""
-
-    def use(made, score=1.0):
-        def placed(image, brain, facts):
-            return _face.Place(brain, np.asarray(made.pose.matrix), score, facts)
-
-        monkeypatch.setattr("mriprep.steps.deface.place", placed)
-        return made
-
-    return use
+    return true_pose(monkeypatch)
 
 
 @pytest.mark.parametrize("number", range(len(SCANS)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from face_scene import done, scan
+from face_scene import done, scan, true_pose
 from mriprep.core import (
     Case,
 )
@@ -17,15 +17,7 @@ from mriprep.steps import _face
 @pytest.fixture
 def known(monkeypatch):
     """In the place of a registration: the head's true pose."""
-
-    def use(made, score=1.0):
-        def placed(image, brain, facts):
-            return _face.Place(brain, np.asarray(made.pose.matrix), score, facts)
-
-        monkeypatch.setattr("mriprep.steps.deface.place", placed)
-        return made
-
-    return use
+    return true_pose(monkeypatch)
 
 
 def test_one_face_for_all_contrasts_of_a_session(monkeypatch):

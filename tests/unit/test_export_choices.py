@@ -11,8 +11,8 @@ import zarr
 
 import mriprep as mp
 import mriprep.export as exports
-from exported import edit, make, split
-from exports_scene import CASES, FOLDS, files, note
+from exported import edit, make
+from exports_scene import every_format, files, four_cases, note
 from mriprep.core import InputError, OutputError
 from mriprep.io.images import read_image
 
@@ -20,17 +20,13 @@ from mriprep.io.images import read_image
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """Four cases, two folds, one case for the test; labels 0, 1, 2."""
-    return split(make(tmp_path_factory.mktemp("out"), CASES, values=(0, 1, 2)), FOLDS)
+    return four_cases(tmp_path_factory.mktemp("out"))
 
 
 @pytest.fixture(scope="module")
 def done(out, tmp_path_factory):
     """Every format, written once."""
-    folder = tmp_path_factory.mktemp("done")
-    every = {"slices": {"content": 0.0}}
-    return {
-        to: mp.export(out, to=to, output=folder / to, **every.get(to, {})) for to in exports.FORMATS
-    }
+    return every_format(out, tmp_path_factory.mktemp("done"))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import zarr
 
 import mriprep as mp
 import mriprep.export as exports
-from exported import make, record, split
-from exports_scene import CASES, CONTRASTS, FOLDS, files, note, note_of
+from exported import record
+from exports_scene import CASES, CONTRASTS, every_format, files, four_cases, note, note_of
 from mriprep.core import Grid, Volume
 from mriprep.core.slices import display_axes
 from mriprep.io.hashes import file_hash
@@ -25,17 +25,13 @@ from mriprep.record import voxel_hash
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """Four cases, two folds, one case for the test; labels 0, 1, 2."""
-    return split(make(tmp_path_factory.mktemp("out"), CASES, values=(0, 1, 2)), FOLDS)
+    return four_cases(tmp_path_factory.mktemp("out"))
 
 
 @pytest.fixture(scope="module")
 def done(out, tmp_path_factory):
     """Every format, written once."""
-    folder = tmp_path_factory.mktemp("done")
-    every = {"slices": {"content": 0.0}}
-    return {
-        to: mp.export(out, to=to, output=folder / to, **every.get(to, {})) for to in exports.FORMATS
-    }
+    return every_format(out, tmp_path_factory.mktemp("done"))
 
 
 def truth(out):

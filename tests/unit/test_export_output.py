@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 
@@ -11,41 +10,23 @@ import pytest
 
 import mriprep as mp
 import mriprep.export as exports
-from exported import make, split
+from exported import make
+from exports_scene import files, four_cases, tree
 from mriprep.core import EngineMissing, GeometryError, InputError, OutputError
 from mriprep.export import exporting, words
 from mriprep.export.selection import prepare
-
-CASES = ("sub-01", "sub-02", "sub-03", "sub-04")
-FOLDS = [("sub-01", 0), ("sub-02", 1), ("sub-03", 1), ("sub-04", None)]
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """Four cases, two folds, one case for the test; labels 0, 1, 2."""
-    return split(make(tmp_path_factory.mktemp("out"), CASES, values=(0, 1, 2)), FOLDS)
+    return four_cases(tmp_path_factory.mktemp("out"))
 
 
 @pytest.fixture
 def own(out, tmp_path):
     """An output folder that a test may change."""
     return shutil.copytree(out, tmp_path / "out")
-
-
-def files(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-
-
-def tree(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
-
-
-def note(done):
-    return note_of(done.folder)
-
-
-def note_of(folder):
-    return json.loads((folder / "export.json").read_text())
 
 
 @pytest.mark.parametrize("to", list(exports.FORMATS))

@@ -14,24 +14,16 @@ from mriprep.core import (
     InputError,
     MriprepWarning,
     RecipeError,
-    Volume,
 )
-from mriprep.io.images import write_image
 from mriprep.recipe import load
 from mriprep.record import voxel_hash
 from mriprep.run import execute
-from run_scene import GRID, box, head, replace_function, run
+from run_scene import GRID, box, box_template, head, replace_function, run
 
 
 @pytest.fixture
 def template(tmp_path):
-    affine = np.eye(4)
-    affine[:3, 3] = GRID.center - 17
-    data = np.random.default_rng(5).normal(20, 3, (34, 36, 38)).astype(np.float32)
-    data[8:26, 8:26, 8:26] += 200
-    path = tmp_path / "tpl-Test_T1w.nii.gz"
-    write_image(Volume(data, affine), path)
-    return path
+    return box_template(tmp_path)
 
 
 def test_records_say_what_was_done():

@@ -10,11 +10,10 @@ from mriprep.core import (
     Grid,
     InputError,
     Transform,
-    Volume,
 )
-from mriprep.io.images import read_image, write_image
+from mriprep.io.images import read_image
 from mriprep.steps.resample import resample
-from run_scene import AFFINE, GRID, box, center, head, replace_function, run
+from run_scene import AFFINE, GRID, box, box_template, center, head, replace_function, run
 
 
 @pytest.fixture
@@ -33,13 +32,7 @@ def shifted(monkeypatch):
 
 @pytest.fixture
 def template(tmp_path):
-    affine = np.eye(4)
-    affine[:3, 3] = GRID.center - 17
-    data = np.random.default_rng(5).normal(20, 3, (34, 36, 38)).astype(np.float32)
-    data[8:26, 8:26, 8:26] += 200
-    path = tmp_path / "tpl-Test_T1w.nii.gz"
-    write_image(Volume(data, affine), path)
-    return path
+    return box_template(tmp_path)
 
 
 GEOMETRY = [

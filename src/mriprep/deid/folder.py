@@ -16,6 +16,7 @@ from mriprep.core import InputError, OutputRefused
 from mriprep.core.errors import nearest, unwritable
 from mriprep.io.archive import unzip
 from mriprep.io.atomic import no_empty_folder, write_json, write_text
+from mriprep.io.given import expanded
 
 from . import known, report
 from .allowed import OPTIONS
@@ -121,10 +122,10 @@ def deidentify(
     DICOM PS3.15, Security and System Management Profiles, Annex E.
     """
     options, keyed = _options(keep), Keyed(secret) if secret is not None else Keyed()
-    root, final = Path(source).expanduser(), Path(output).expanduser()
+    root, final = expanded(source), expanded(output)
     if not root.exists():
         raise InputError("there is no such folder or archive", hint="check the path")
-    kept = None if key_map is None else Path(key_map).expanduser()
+    kept = None if key_map is None else expanded(key_map)
     _check_places(root, final, kept)
     if kept is not None:
         check_passphrase(passphrase)

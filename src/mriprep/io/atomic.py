@@ -142,7 +142,7 @@ def writable_folder(folder: str | os.PathLike[str]) -> Path:
 @contextlib.contextmanager
 def no_empty_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Take away a folder (and those above it) that was made inside and is empty, after an error."""
-    path = Path(folder).expanduser().absolute()
+    path = expanded(folder).absolute()
     made = [p for p in (path, *path.parents) if not os.path.lexists(p)]
     try:
         yield

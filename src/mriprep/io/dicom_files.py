@@ -14,7 +14,7 @@ LARGEST_MEMBER = 2**31
 #: A file of the deflated transfer syntax may not stand for more than this, bytes.
 LARGEST_DEFLATED = 2**29
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 _LONGEST_META = 256 * 2**10
 _PIECE = 2**22
 #: Types of element whose length has four bytes.
@@ -100,7 +100,7 @@ def check_deflated(source: Source, marked: bool) -> None:
         If it would unpack to more than `LARGEST_DEFLATED` bytes, or cannot be unpacked.
     """
     syntax, start = _meta(source.head(_LONGEST_META), 132 if marked else 0)
-    if syntax != _DEFLATED:
+    if syntax != DEFLATED:
         return
     packed = zlib.decompressobj(-zlib.MAX_WBITS)
     file = source.open()

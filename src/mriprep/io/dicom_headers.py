@@ -54,7 +54,7 @@ _OF_SERIES = (*(t for k, (t, _) in ELEMENTS.items() if k not in _OF_IMAGE), MOSA
 #: Series that are remembered; a scan of more only takes longer.
 _MOST_REMEMBERED = 4096
 #: Their pixels are stored as they are, so that their number of bytes is known.
-_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _PIXELS = b"\xe0\x7f\x10\x00"
 
 #: The parts of a header that are read; names and numbers of patients only to tell them apart
@@ -246,7 +246,7 @@ def _pixel_bytes(ds: Any, syntax: str) -> int:
     numbers = [
         whole(ds.get(k)) or 0 for k in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
     ]
-    if syntax not in _PLAIN or 0 in numbers[:2] or numbers[3] % 8:
+    if syntax not in PLAIN or 0 in numbers[:2] or numbers[3] % 8:
         return 0
     rows, columns, samples, bits = numbers
     frames = whole(ds.get("NumberOfFrames")) or 1

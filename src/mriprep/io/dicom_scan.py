@@ -88,7 +88,7 @@ class Headers:
         if self.repeated:
             _warn(f"left out {self.repeated} copies of images that are there already")
         if self.damaged:
-            files = "a file that is" if self.damaged == 1 else f"{self.damaged} files that are"
+            files = "1 file that is" if self.damaged == 1 else f"{self.damaged} files that are"
             _warn(f"left out {files} damaged, or may not be read; slices may be missing")
 
 

@@ -38,7 +38,7 @@ class Drawing:
             if not {part.shows, *part.needs} & set(_LATER) and all(map(self.look.has, part.needs)):
                 self.part(part.shows)
         for index in range(len(self.outcome.steps)):
-            self.step(index, f"s{index + 1}")
+            self.step(index)
         return self
 
     def part(self, shows: str) -> Comparison | Sheet | None:
@@ -47,16 +47,13 @@ class Drawing:
             self._parts[shows] = MAKERS[shows](self.look) if shows in MAKERS else None
         return self._parts[shows]
 
-    def step(self, index: int, ident: str) -> Comparison | None:
-        """A step's pictures before and after; None for what moves or cuts the image.
-
-        `ident` names their switches.
-        """
+    def step(self, index: int) -> Comparison | None:
+        """A step's pictures before and after; None for what moves or cuts the image."""
         if index not in self._steps:
-            self._steps[index] = self._compared(index, ident)
+            self._steps[index] = self._compared(index)
         return self._steps[index]
 
-    def _compared(self, index: int, ident: str) -> Comparison | None:
+    def _compared(self, index: int) -> Comparison | None:
         outcome, record = self.outcome, self.outcome.steps[index]
         if record.makes == "transform" and isinstance(moved_by(outcome), Transform):
             return None
@@ -64,7 +61,7 @@ class Drawing:
             return None
         declared = {e.step.name: e.step for e in outcome.recipe.entries}.get(record.name)
         moves = declared.each if declared else not record.before.matches(record.after)
-        return compare(record, ident, moves)
+        return compare(record, f"s{index + 1}", moves)
 
 
 def moved_by(outcome: Outcome) -> object:

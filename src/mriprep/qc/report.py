@@ -273,6 +273,6 @@ def _section(drawing: Drawing, index: int, said: Mapping[str, Any], ident: str) 
         grid=(words.grid(record.before), words.grid(record.after)) if moved else (),
         parameters=words.parameters(said["parameters"], declared),
         facts=facts,
-        pictures=drawing.step(index, f"s{index + 1}"),
+        pictures=drawing.step(index),
         tiles=sheet,
     )

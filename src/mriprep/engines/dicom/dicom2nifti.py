@@ -19,6 +19,8 @@ import numpy as np
 
 from mriprep.core import EngineError, Grid, InputError, MriprepError, Volume
 from mriprep.engines import Engine
+from mriprep.io.dicom_files import DEFLATED
+from mriprep.io.dicom_headers import PLAIN, unreadable
 
 ENGINE = Engine(
     title="dicom2nifti, a converter in pure Python (icometrix)",
@@ -30,13 +32,6 @@ ENGINE = Engine(
 _SETTINGS = threading.Lock()
 _CHECKS = ("validate_slice_increment", "validate_slicecount", "validate_orthogonal")
 
-#: Transfer syntaxes whose pixels lie there as they are (deflated ones are unpacked by Python's own zlib).
-_PLAIN = {
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2.2",
-    "1.2.840.10008.1.2.1.99",
-}
 
 _REASONS = {
     "SLICE_INCREMENT_INCONSISTENT": "the slices are not evenly spaced",
@@ -122,14 +117,15 @@ def _convert(files: Sequence[Path], strict: bool) -> Volume:
 
 
 def _compressed(file: Path) -> bool:
-    """Whether a file's pixels are for a decoder, as far as its beginning says."""
+    """Whether a file's pixels are for a decoder; where its beginning does not tell, they may be."""
     import pydicom
 
     try:
         syntax = pydicom.filereader.read_file_meta_info(file).get("TransferSyntaxUID")
-        return syntax is not None and syntax not in _PLAIN
-    except Exception:  # a file without that part; what is wrong with it is said when it is read
-        return False
+    except unreadable():
+        return True
+    # What is deflated is unpacked by Python's own zlib.
+    return syntax is not None and syntax not in (*PLAIN, DEFLATED)
 
 
 def _elsewhere(files: Sequence[Path], strict: bool) -> Volume:
@@ -141,17 +137,16 @@ def _elsewhere(files: Sequence[Path], strict: bool) -> Volume:
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    try:
-        answer = pickle.loads(done.stdout)  # noqa: S301 - of a process of our own
-    except Exception:
+    if done.returncode != 0 or not done.stdout:
         how = f"with status {done.returncode}"
         if done.returncode < 0:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError):  # a signal without a name
                 how = f"by {signal.Signals(-done.returncode).name}"
         raise EngineError(
             f"the decoder of the compressed pixels ended its process {how}",
             hint="the files may be damaged, or made to do harm; try --engine dcm2niix",
-        ) from None
+        )
+    answer = pickle.loads(done.stdout)  # noqa: S301 - of a process of our own
     if isinstance(answer, tuple):
         data, affine, meta = answer
         return Volume(data, Grid(data.shape, affine), meta=meta)
