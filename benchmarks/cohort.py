@@ -86,7 +86,7 @@ def overhead(count: int, jobs: int) -> int:
     print("  " + ", ".join(f"{n}: {mb:.0f}" for n, mb in watch.seen))
     print(f"memory of the child processes together, at most: {children.most:.0f} MB")
     settled = [mb for n, mb in watch.seen if n > count // 5]
-    return int(1000 * used / count > 5 or max(settled) - settled[0] > 20)
+    return int(1000 * wall / count > 5 or max(settled) - settled[0] > 20)
 
 
 def pace(recipe: str, cases: list[CaseSource], jobs: int) -> float:

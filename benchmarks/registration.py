@@ -75,8 +75,7 @@ def main() -> int:
     for line in lines:
         verdict = {None: "", True: "PASS", False: "FAIL"}[line.met]
         print(f"{line.what:<58}{line.found:<34}{line.goal:<16}{verdict}")
-    # Seconds say nothing of a machine that others use: they are told, and fail nothing.
-    return int(any(line.met is False for line in lines if not line.what.startswith("time:")))
+    return int(any(line.met is False for line in lines))
 
 
 def rigid(engine: str, pair: Pair, fixed: Volume, moving: Volume, points: np.ndarray) -> Transform:

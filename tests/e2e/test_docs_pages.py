@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import mriprep as mp
+from mriprep import ratings
 from mriprep.phantom import head, template
 from mriprep.phantom.dicom import write_dicom
 
@@ -116,7 +117,10 @@ def test_templates(there: Path) -> None:
 
 
 def test_viewer(there: Path) -> None:
-    assert run("docs/viewer.md")["together"] == {}
+    for rater in ("rater-1", "rater-2"):
+        ratings.append(there / "out", ratings.Rating("sub-01", "T1w", "fail", "", rater))
+    together = run("docs/viewer.md")["together"]
+    assert together == {("sub-01", "T1w"): ratings.Consensus("fail", raters=2, agreed=True)}
 
 
 def test_readme(there: Path) -> None:
