@@ -188,7 +188,9 @@ def engines() -> str:
 
 def commands() -> str:
     """What ``--help`` of every command prints."""
-    context = click.Context(cli, info_name="mriprep", terminal_width=100, max_content_width=100)
+    context = click.Context(
+        cli, info_name="mriprep", terminal_width=100, max_content_width=100, **cli.context_settings
+    )
     parts = ["# Commands\n\nWhat `mriprep COMMAND --help` prints.\n", _help(cli, context, 2)]
     return "\n".join(parts)
 
